@@ -1,0 +1,32 @@
+//! The nouns and rules of Hongyan: what a message, a delivery and an attempt are, how a delivery moves from one state to
+//! the next, and what the rest of the program may ask of a store, a channel or a clock (the *ports*).
+//!
+//! Nothing here does IO, starts a task or reads the time: every function is given its data and `now`. That is what lets
+//! two stores, many senders and the tests share one set of rules. Where to look first:
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | [`delivery`] | which state may follow which, and why (`step`, the only place that decides) |
+//! | [`outcome`] | what a try at a delivery may end in |
+//! | [`retry`] | when the next try is due |
+//! | [`share`] | whose turn it is: priorities and apps |
+//! | [`message`], [`content`], [`address`] | what is sent, to whom |
+//! | [`setup`] | what a deployment declares: apps, channels, providers, people |
+//! | [`store`], [`channel`], [`ports`] | the ports |
+//! | [`id`], [`time`], [`limits`], [`text`] | identifiers, time, every bound, control characters |
+
+pub mod address;
+pub mod channel;
+pub mod content;
+pub mod delivery;
+pub mod id;
+pub mod limits;
+pub mod message;
+pub mod outcome;
+pub mod ports;
+pub mod retry;
+pub mod setup;
+pub mod share;
+pub mod store;
+pub mod text;
+pub mod time;

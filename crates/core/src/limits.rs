@@ -1,0 +1,88 @@
+//! Every bound of the program that is not a deployment's choice, in one place, so that they can be read against each other.
+//! A limit that a deployment may choose has its default here.
+
+use std::time::Duration;
+
+/// How far ids may run ahead of the clock (design 1).
+pub const ID_BORROW_MAX: Duration = Duration::from_secs(10);
+
+/// A request body, in bytes (`contracts/cmsi.md` section 2: 10 MiB).
+pub const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+/// How long a whole request (headers, then body) may take to arrive.
+pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
+/// How long request headers may take to arrive.
+pub const HEADERS_TIME_MAX: Duration = Duration::from_secs(10);
+/// Connections that a node serves at a time; more wait in the listen queue.
+pub const HTTP_CONNECTIONS_MAX: usize = 10_000;
+/// Bytes of request bodies that a node holds at a time; a body waits for room before it is read.
+pub const BODIES_IN_MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Nesting of a JSON body. The parser itself stops at 128.
+pub const JSON_DEPTH_MAX: usize = 64;
+
+/// Recipients in one page of an audience (design 3).
+pub const PAGE_RECIPIENTS_MAX: usize = 1_000;
+/// Recipients that one request may name.
+pub const REQUEST_RECIPIENTS_MAX: usize = 10_000;
+/// Attachments of one message (`guides/reliability.md` S3).
+pub const ATTACHMENTS_MAX: usize = 20;
+/// A file name, in bytes (`guides/reliability.md` S3).
+pub const FILE_NAME_BYTES_MAX: usize = 255;
+/// A subject, in characters.
+pub const SUBJECT_CHARS_MAX: usize = 2_000;
+/// A mail address, in bytes (RFC 5321 section 4.5.3.1.3: a path of 256 with its brackets).
+pub const ADDRESS_BYTES_MAX: usize = 254;
+/// The local part of a mail address, in bytes (RFC 5321 section 4.5.3.1.1).
+pub const LOCAL_PART_BYTES_MAX: usize = 64;
+/// An idempotency key, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+/// How long an idempotency key is remembered (design 7).
+pub const IDEMPOTENCY_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a message may wait before it expires, unless it says otherwise (`guides/reliability.md` A4.5).
+pub const TIME_TO_LIVE: Duration = Duration::from_secs(24 * 60 * 60);
+/// Handlers that wait for outcomes at a time; beyond that the answer is success at once (design 7).
+pub const WAITERS_MAX: usize = 2_000;
+
+/// Consecutive crashes while in flight from which a delivery is sent alone (design 4).
+pub const CRASHES_BEFORE_ALONE: u8 = 3;
+/// How long before the end of a provider's duplicate window we stop trusting it (design 4).
+pub const DEDUPE_MARGIN: Duration = Duration::from_secs(60);
+
+/// Ready parcels kept in memory per channel and priority (design 5).
+pub const READY_IN_MEMORY_MAX: usize = 10_000;
+/// Ready parcels of one app kept in memory while other apps wait (design 5).
+pub const READY_IN_MEMORY_PER_APP_MAX: usize = 1_000;
+/// Operations that may wait for the store's writer.
+pub const WRITE_QUEUE_MAX: usize = 4_096;
+/// Bytes that may wait for the store's writer.
+pub const WRITE_QUEUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Operations in one commit.
+pub const COMMIT_OPERATIONS_MAX: usize = 1_024;
+/// Bytes in one commit.
+pub const COMMIT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Deliveries claimed in one turn.
+pub const CLAIM_MAX: usize = 256;
+/// Settlements in one turn.
+pub const SETTLE_MAX: usize = 256;
+/// Content up to this size travels with a claim; larger content is read when its parcel is sent.
+pub const CONTENT_INLINE_BYTES_MAX: usize = 64 * 1024;
+/// How many leases a node holds for a provider, for each call that the provider may have in flight.
+pub const WINDOW_PER_CALL: usize = 16;
+/// How long a stopping node waits for calls in flight (issue: 30 s in all, so that giving back fits in).
+pub const STOP_WAIT: Duration = Duration::from_secs(25);
+
+/// Captured messages kept by a capture provider.
+pub const CAPTURES_KEPT: usize = 10_000;
+
+/// Consecutive provider faults that open its breaker (`guides/reliability.md` A4.5).
+pub const BREAKER_FAULTS: u32 = 5;
+/// How long an open breaker waits before it lets one call probe, at first and at most.
+pub const BREAKER_WAIT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
+/// How long a delivery waits that was not tried because its provider failed.
+pub const PROVIDER_FAULT_WAIT: Duration = Duration::from_secs(5);
+
+const _: () = assert!(BODY_BYTES_MAX <= BODIES_IN_MEMORY_BYTES_MAX && BODY_BYTES_MAX <= COMMIT_BYTES_MAX);
+const _: () = assert!(COMMIT_BYTES_MAX <= WRITE_QUEUE_BYTES_MAX);
+const _: () = assert!(PAGE_RECIPIENTS_MAX <= REQUEST_RECIPIENTS_MAX);
+const _: () = assert!(READY_IN_MEMORY_PER_APP_MAX <= READY_IN_MEMORY_MAX && CLAIM_MAX <= READY_IN_MEMORY_PER_APP_MAX);
