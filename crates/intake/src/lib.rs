@@ -1,1 +1,21 @@
-//! placeholder
+//! The way in: a dialect makes a [`Submission`] of a request, [`Intake::resolve`] finds the people it means, and
+//! [`Intake::accept`] stores the whole of it in one commit and, if the caller is patient, waits for the outcome.
+//!
+//! ```text
+//! Submission ──resolve──▶ Resolved ──render──▶ content + addressees ──▶ Batch ── Store::submit (one commit)
+//! ```
+//!
+//! Nothing here sends anything: what is accepted reaches the dispatcher through the store alone, and what the dispatcher
+//! achieved comes back the same way ([`Waiting`] hears of it after the commit).
+
+mod accept;
+mod expand;
+mod metrics;
+mod submission;
+mod waiting;
+
+pub use accept::{Intake, IntakeDeps, Receipt, RecipientOutcome, Refusal};
+pub use expand::Expander;
+pub use metrics::IntakeMetrics;
+pub use submission::{Audience, MailDraft, Resolved, Submission, Target};
+pub use waiting::Waiting;

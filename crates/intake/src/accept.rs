@@ -1,0 +1,289 @@
+//! Accepting: from a resolved submission to a durable message, and, where the dialect is patient, to what became of it.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hongyan_core::{
+    delivery::{Reason, State, Track},
+    id::{Id, IdSource, IdsExhausted},
+    limits,
+    message::{Message, MessageState},
+    setup::{ChannelNo, CurrentSetup},
+    store::{Addressee, Batch, MessageRecord, NewDelivery, Store, StoreError, Submitted},
+    time::{Clock, Timestamp},
+};
+
+use crate::{
+    expand::Expander,
+    metrics::IntakeMetrics,
+    submission::{Audience, Resolved, Submission},
+    waiting::Waiting,
+};
+
+/// What intake is built on.
+#[derive(Clone)]
+pub struct IntakeDeps {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The node's ids.
+    pub ids: Arc<IdSource>,
+    /// The node's clock.
+    pub clock: Arc<dyn Clock>,
+    /// What is declared.
+    pub setup: Arc<CurrentSetup>,
+    /// Who waits on this node; the store tells it what moved.
+    pub waiting: Arc<Waiting>,
+    /// The node's counters.
+    pub metrics: IntakeMetrics,
+}
+
+/// The way in, shared by every dialect of a node.
+pub struct Intake {
+    deps: IntakeDeps,
+    expander: Arc<Expander>,
+}
+
+/// What a dialect tells its caller about an accepted message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// The message.
+    pub message: Id,
+    /// Everyone who certainly does not get it, in order. Everyone else has it or will get it.
+    pub failures: Vec<RecipientOutcome>,
+    /// How many recipients the message has, the failed ones included.
+    pub recipients: usize,
+    /// Whether the same request had been accepted before.
+    pub replayed: bool,
+}
+
+/// A recipient who does not get the message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecipientOutcome {
+    /// As the caller named them.
+    pub recipient: String,
+    /// Failed, expired or skipped.
+    pub state: State,
+    /// Why.
+    pub reason: Option<Reason>,
+}
+
+/// Why a submission was not accepted. Nothing was stored, except where a [`StoreError`] says that it cannot know.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The idempotency key came before with another request.
+    #[error("the idempotency key was used before with another request")]
+    KeyReused,
+    /// The node's ids have run ahead of its clock.
+    #[error(transparent)]
+    Ids(#[from] IdsExhausted),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Intake {
+    /// An intake; `expander` is woken for audiences of more than a page.
+    pub fn new(deps: IntakeDeps, expander: Arc<Expander>) -> Self {
+        Self { deps, expander }
+    }
+
+    /// The newest setup.
+    pub fn setup(&self) -> &CurrentSetup {
+        &self.deps.setup
+    }
+
+    /// The node's clock.
+    pub fn now(&self) -> Timestamp {
+        self.deps.clock.now()
+    }
+
+    /// An id that belongs to nothing, for replies that need one although nothing was stored.
+    pub fn fresh_id(&self) -> Option<Id> {
+        self.deps.ids.block(1, 0, self.now()).ok()
+    }
+
+    /// Finds everyone whom `audience` means, with their mailboxes.
+    ///
+    /// # Errors
+    /// The store's, when the directory cannot be read.
+    pub async fn resolve_mail(&self, audience: Audience) -> Result<Resolved, StoreError> {
+        let codes = audience.user_codes();
+        let people = if codes.is_empty() { Vec::new() } else { self.deps.store.users_find(codes).await? };
+        Ok(audience.resolve_mail(&people))
+    }
+
+    /// Stores the message in one commit and waits up to `patience` for what becomes of it.
+    ///
+    /// # Errors
+    /// [`Refusal`], when nothing was accepted.
+    pub async fn accept(
+        &self,
+        submission: Submission,
+        resolved: Resolved,
+        patience: Duration,
+    ) -> Result<Receipt, Refusal> {
+        let began = Instant::now();
+        let (dialect, channel) = (submission.dialect, Arc::clone(&submission.channel));
+        let now = self.now();
+        let batch = self.batch(submission, resolved, now)?;
+        let id = batch.message.id;
+        let waiter = Waiter::new(&batch, patience);
+        let ticket = waiter.expected().and_then(|n| self.deps.waiting.register(id, channel.no, n, now + patience));
+        let expanding = !batch.rest.is_empty();
+
+        match self.deps.store.submit(batch, now).await? {
+            Submitted::KeyReused => Err(Refusal::KeyReused),
+            Submitted::Seen(first) => {
+                drop(ticket);
+                self.replay(first, channel.no, patience).await
+            }
+            Submitted::Stored => {
+                self.deps.metrics.accepted(dialect, &channel.code, began.elapsed());
+                if expanding {
+                    self.expander.wake();
+                }
+                let settled = match ticket {
+                    Some(ticket) => ticket.wait(patience).await,
+                    None => HashMap::new(),
+                };
+                if expanding && settled.values().any(|track| track.state.is_failure()) {
+                    return self.replay(id, channel.no, Duration::ZERO).await.map(|r| Receipt { replayed: false, ..r });
+                }
+                Ok(waiter.receipt(id, &settled))
+            }
+        }
+    }
+
+    /// The request as one batch: message, first page, content, key.
+    fn batch(&self, submission: Submission, resolved: Resolved, now: Timestamp) -> Result<Batch, IdsExhausted> {
+        let (content, attachments) = submission.draft.render(&resolved, now);
+        let mut addressees: Vec<Addressee> = resolved.to.into_iter().chain(resolved.cc).collect();
+        let rest = addressees.split_off(addressees.len().min(limits::PAGE_RECIPIENTS_MAX));
+        let bucket = submission.idempotency.as_ref().map_or(0, |key| bucket_of(&submission.app.code, &key.key));
+        let id = self.deps.ids.block(1 + addressees.len(), bucket, now)?;
+        let expires = now + limits::TIME_TO_LIVE;
+        Ok(Batch {
+            message: Message {
+                id,
+                app: submission.app.no,
+                dialect: submission.dialect,
+                operation: submission.operation.to_owned(),
+                user: submission.user,
+                priority: submission.priority,
+                state: if rest.is_empty() { MessageState::Expanded } else { MessageState::Expanding },
+                accepted: now,
+                expires,
+            },
+            idempotency: submission.idempotency,
+            channel: submission.channel.no,
+            content: Arc::new(content),
+            attachments: Arc::new(attachments),
+            page: deliveries(addressees, id.plus(1), now, expires),
+            rest,
+        })
+    }
+
+    /// Answers a repeated request from the record of the first, after waiting for it as the first did.
+    async fn replay(&self, id: Id, channel: ChannelNo, patience: Duration) -> Result<Receipt, Refusal> {
+        let mut record = self.record(id).await?;
+        let open = |record: &MessageRecord| record.deliveries.iter().filter(|d| d.track.state.is_open()).count();
+        if open(&record) > 0 && !patience.is_zero() {
+            // Registered before the record is read again, so that nothing moves unseen in between.
+            let deadline = self.now() + patience;
+            let ticket = self.deps.waiting.register(id, channel, open(&record), deadline);
+            let seen = open(&record);
+            record = self.record(id).await?;
+            if let Some(ticket) = ticket.filter(|_| open(&record) == seen) {
+                ticket.wait(patience).await;
+                record = self.record(id).await?;
+            }
+        }
+        let failures = record.deliveries.iter().filter(|d| d.track.state.is_failure()).map(|d| RecipientOutcome {
+            recipient: d.recipient.clone(),
+            state: d.track.state,
+            reason: d.track.reason,
+        });
+        Ok(Receipt { message: id, failures: failures.collect(), recipients: record.deliveries.len(), replayed: true })
+    }
+
+    async fn record(&self, id: Id) -> Result<MessageRecord, Refusal> {
+        let gone = || Refusal::Store(StoreError::Gone(format!("message {id}, which the idempotency key names")));
+        self.deps.store.message_read(id).await?.ok_or_else(gone)
+    }
+}
+
+/// The deliveries of one page.
+pub(crate) fn deliveries(
+    addressees: Vec<Addressee>,
+    first: Id,
+    now: Timestamp,
+    expires: Timestamp,
+) -> Vec<NewDelivery> {
+    let delivery = |(n, addressee): (usize, Addressee)| NewDelivery {
+        id: first.plus(n),
+        recipient: addressee.recipient,
+        address: addressee.address,
+        track: match addressee.skipped {
+            None => Track::ready(now, expires),
+            Some(reason) => Track::skipped(reason, now, expires),
+        },
+    };
+    addressees.into_iter().enumerate().map(delivery).collect()
+}
+
+/// What is left of a batch for whoever waits for it.
+struct Waiter {
+    /// Deliveries of the first page with the recipient's name, and why they are skipped.
+    page: Vec<(Id, String, Track)>,
+    rest: usize,
+    /// Recipients of the rest that are skipped.
+    rest_skipped: Vec<RecipientOutcome>,
+    patient: bool,
+}
+
+impl Waiter {
+    fn new(batch: &Batch, patience: Duration) -> Self {
+        let skipped = |a: &Addressee| {
+            let outcome = |reason| RecipientOutcome {
+                recipient: a.recipient.clone(),
+                state: State::Skipped,
+                reason: Some(reason),
+            };
+            a.skipped.map(outcome)
+        };
+        Self {
+            page: batch.page.iter().map(|d| (d.id, d.recipient.clone(), d.track)).collect(),
+            rest: batch.rest.len(),
+            rest_skipped: batch.rest.iter().filter_map(skipped).collect(),
+            patient: !patience.is_zero(),
+        }
+    }
+
+    /// How many outcomes there are to wait for; `None` where there are none or the caller does not wait.
+    fn expected(&self) -> Option<usize> {
+        let open = self.page.iter().filter(|(_, _, track)| track.state.is_open()).count();
+        let expected = open + self.rest - self.rest_skipped.len();
+        (self.patient && expected > 0).then_some(expected)
+    }
+
+    fn receipt(self, message: Id, settled: &HashMap<Id, Track>) -> Receipt {
+        let recipients = self.page.len() + self.rest;
+        let failures = self.page.into_iter().filter_map(|(id, recipient, born)| {
+            let track = settled.get(&id).copied().unwrap_or(born);
+            track.state.is_failure().then_some(RecipientOutcome { recipient, state: track.state, reason: track.reason })
+        });
+        Receipt { message, failures: failures.chain(self.rest_skipped).collect(), recipients, replayed: false }
+    }
+}
+
+/// The bucket of an idempotency key: repeats of one request meet in one place (design 6). FNV-1a, because every version of
+/// the program must agree on it.
+fn bucket_of(app: &str, key: &str) -> u8 {
+    let bytes = app.bytes().chain([0]).chain(key.bytes());
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    (hash >> 58) as u8
+}

@@ -1,0 +1,87 @@
+//! Audiences of more than a page: the first page is part of the submit, the rest is stored beside it and expanded here, a
+//! page of at most [`limits::PAGE_RECIPIENTS_MAX`] recipients and its cursor per commit. A crash between two pages loses
+//! nothing and repeats nobody: the next start reads the cursor and goes on.
+
+use std::{sync::Arc, time::Duration};
+
+use hongyan_core::{
+    id::IdSource,
+    limits,
+    store::{Expansion, Page, Store, StoreError},
+    time::Clock,
+};
+use tokio::sync::Notify;
+
+use crate::accept::deliveries;
+
+/// Messages whose audiences are expanded in one round, a page each, so that a large one does not hold up the others.
+const ROUND: usize = 16;
+/// How often it looks by itself: a wake-up may be lost.
+const POLL: Duration = Duration::from_secs(1);
+
+/// The background expansion of one node.
+pub struct Expander {
+    store: Arc<dyn Store>,
+    ids: Arc<IdSource>,
+    clock: Arc<dyn Clock>,
+    woken: Notify,
+}
+
+impl Expander {
+    /// An expander; it works while [`Expander::run`] is polled.
+    pub fn new(store: Arc<dyn Store>, ids: Arc<IdSource>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, ids, clock, woken: Notify::new() }
+    }
+
+    /// Says that there may be work.
+    pub fn wake(&self) {
+        self.woken.notify_one();
+    }
+
+    /// Works until it is dropped.
+    pub async fn run(&self) {
+        loop {
+            match self.round().await {
+                Ok(0) => {
+                    // Either wakes it; a time-out is the poll.
+                    drop(tokio::time::timeout(POLL, self.woken.notified()).await);
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "audiences cannot be expanded for now");
+                    tokio::time::sleep(POLL).await;
+                }
+            }
+        }
+    }
+
+    /// Adds one page to every message that is being expanded; answers how many pages were added.
+    ///
+    /// # Errors
+    /// The store's; what was added stays added.
+    pub async fn round(&self) -> Result<usize, StoreError> {
+        let (mut after, mut pages) = (None, 0);
+        loop {
+            let expansions = self.store.expansions(after, ROUND).await?;
+            let Some(last) = expansions.last() else { return Ok(pages) };
+            after = Some(last.message.id);
+            for expansion in expansions {
+                pages += usize::from(self.add_page(expansion).await?);
+            }
+        }
+    }
+
+    async fn add_page(&self, expansion: Expansion) -> Result<bool, StoreError> {
+        let Expansion { message, cursor, mut rest, .. } = expansion;
+        let now = self.clock.now();
+        let mut page = rest.split_off(cursor.min(rest.len()));
+        let last = page.len() <= limits::PAGE_RECIPIENTS_MAX;
+        page.truncate(limits::PAGE_RECIPIENTS_MAX);
+        let first = self
+            .ids
+            .block(page.len().max(1), message.id.bucket(), now)
+            .map_err(|error| StoreError::Busy(error.to_string()))?;
+        let deliveries = deliveries(page, first, now, message.expires);
+        self.store.page_add(Page { message: message.id, cursor, deliveries, last }, now).await
+    }
+}

@@ -1,0 +1,203 @@
+//! What a dialect makes of a request, and the two pure steps that follow: *resolve* (who is meant, and where do they live)
+//! and *render* (what exactly will they be told).
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use hongyan_core::{
+    address::{EmailAddress, Mailbox},
+    content::{Attachment, Body, Content, Mail, Sender},
+    delivery::Reason,
+    message::{Dialect, Idempotency, Priority},
+    setup::{App, Channel, User},
+    store::Addressee,
+    time::Timestamp,
+};
+
+/// A request, understood and checked by its dialect.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// The calling app.
+    pub app: Arc<App>,
+    /// The API it came by.
+    pub dialect: Dialect,
+    /// The operation of that API.
+    pub operation: &'static str,
+    /// The person in whose name the app speaks; empty where the API knows none.
+    pub user: String,
+    /// The channel it goes by.
+    pub channel: Arc<Channel>,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// What it says.
+    pub draft: MailDraft,
+    /// The caller's key, if it sent one.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// Whom a request means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Audience {
+    /// The main recipients.
+    pub to: Vec<Target>,
+    /// Those who get a copy.
+    pub cc: Vec<Target>,
+}
+
+/// One recipient as the caller names them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// A person of the directory, by code.
+    User(String),
+    /// A mailbox.
+    Address(EmailAddress),
+}
+
+/// A mail before its recipients are known.
+#[derive(Clone, Debug)]
+pub struct MailDraft {
+    /// From; absent: the provider's sender.
+    pub from: Option<Mailbox>,
+    /// The subject, control characters folded.
+    pub subject: String,
+    /// The text.
+    pub body: Body,
+    /// The attachments with their bytes.
+    pub attachments: Vec<(Attachment, Vec<u8>)>,
+}
+
+/// Everyone whom a request means, each once, with their address or the reason why they have none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resolved {
+    /// The main recipients.
+    pub to: Vec<Addressee>,
+    /// Those who get a copy.
+    pub cc: Vec<Addressee>,
+}
+
+impl Audience {
+    /// The codes that have to be looked up in the directory, each once.
+    pub fn user_codes(&self) -> Vec<String> {
+        let mut seen = HashSet::new();
+        let users = self.to.iter().chain(&self.cc).filter_map(|target| match target {
+            Target::User(code) => Some(code),
+            Target::Address(_) => None,
+        });
+        users.filter(|code| seen.insert(*code)).cloned().collect()
+    }
+
+    /// Finds everyone's mailbox among `people`. Who is named twice, or shares a mailbox with somebody before, counts once.
+    pub fn resolve_mail(self, people: &[User]) -> Resolved {
+        let people: HashMap<&str, &User> = people.iter().map(|user| (user.code.as_str(), user)).collect();
+        let mut seen = HashSet::new();
+        let mut resolve = |targets: Vec<Target>| -> Vec<Addressee> {
+            let found = targets.into_iter().map(|target| match target {
+                Target::Address(address) => addressee(address.to_string(), Ok(address)),
+                Target::User(code) => {
+                    let found = mailbox_of(people.get(code.as_str()).copied());
+                    addressee(code, found)
+                }
+            });
+            found.filter(|(key, _)| seen.insert(key.clone())).map(|(_, addressee)| addressee).collect()
+        };
+        let to = resolve(self.to);
+        Resolved { to, cc: resolve(self.cc) }
+    }
+}
+
+/// The mailbox of a person of the directory, or why there is none.
+fn mailbox_of(user: Option<&User>) -> Result<EmailAddress, Reason> {
+    let user = user.filter(|user| user.enabled).ok_or(Reason::UnknownUser)?;
+    EmailAddress::parse(&user.email).map_err(|_| Reason::NoAddress)
+}
+
+/// An addressee, with what makes them the same as another.
+fn addressee(recipient: String, found: Result<EmailAddress, Reason>) -> (String, Addressee) {
+    match found {
+        Ok(address) => (address.key(), Addressee { recipient, address: address.to_string(), skipped: None }),
+        Err(reason) => {
+            (format!("\0{recipient}"), Addressee { recipient, address: String::new(), skipped: Some(reason) })
+        }
+    }
+}
+
+impl Resolved {
+    /// Everyone, the main recipients first.
+    pub fn all(&self) -> impl Iterator<Item = &Addressee> {
+        self.to.iter().chain(&self.cc)
+    }
+
+    /// Whether any main recipient can be reached.
+    pub fn reaches_anyone(&self) -> bool {
+        self.to.iter().any(|addressee| addressee.skipped.is_none())
+    }
+}
+
+impl MailDraft {
+    /// The mail as it will be sent to everyone who can be reached, with the bytes of its attachments.
+    pub fn render(self, resolved: &Resolved, now: Timestamp) -> (Content, Vec<Vec<u8>>) {
+        let addresses =
+            |list: &[Addressee]| list.iter().filter(|a| a.skipped.is_none()).map(|a| a.address.clone()).collect();
+        let (attachments, bytes) = self.attachments.into_iter().unzip();
+        let mail = Mail {
+            from: self.from.map(|from| Sender { name: from.name, address: from.address.to_string() }),
+            to: addresses(&resolved.to),
+            cc: addresses(&resolved.cc),
+            subject: self.subject,
+            body: self.body,
+            attachments,
+            date: now.ms(),
+        };
+        (Content::Mail(mail), bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(code: &str, email: &str, enabled: bool) -> User {
+        User { code: code.into(), email: email.into(), enabled, ..User::default() }
+    }
+
+    fn address(text: &str) -> Target {
+        Target::Address(EmailAddress::parse(text).expect("valid"))
+    }
+
+    #[test]
+    fn everyone_once_with_the_reason_where_they_have_no_mailbox() {
+        let people =
+            [user("admin", "admin@bk.com", true), user("nomail", "", true), user("gone", "gone@bk.com", false)];
+        let audience = Audience {
+            to: ["admin", "nobody", "nomail", "gone", "admin"].map(|code| Target::User(code.into())).to_vec(),
+            cc: vec![address("Admin@bk.com"), address("admin@BK.com"), address("x@y.cn")],
+        };
+        assert_eq!(audience.user_codes(), ["admin", "nobody", "nomail", "gone"]);
+        let resolved = audience.resolve_mail(&people);
+        let to: Vec<_> = resolved.to.iter().map(|a| (a.recipient.as_str(), a.address.as_str(), a.skipped)).collect();
+        assert_eq!(
+            to,
+            [
+                ("admin", "admin@bk.com", None),
+                ("nobody", "", Some(Reason::UnknownUser)),
+                ("nomail", "", Some(Reason::NoAddress)),
+                ("gone", "", Some(Reason::UnknownUser)),
+            ]
+        );
+        let cc: Vec<_> = resolved.cc.iter().map(|a| a.recipient.as_str()).collect();
+        assert_eq!(cc, ["Admin@bk.com", "x@y.cn"], "only the domain's case does not count");
+        assert!(resolved.reaches_anyone());
+    }
+
+    #[test]
+    fn the_mail_names_only_who_gets_it() {
+        let resolved =
+            Audience { to: vec![Target::User("nobody".into()), address("a@b.cn")], cc: vec![address("c@d.cn")] }
+                .resolve_mail(&[]);
+        let draft = MailDraft { from: None, subject: "s".into(), body: Body::Text("t".into()), attachments: vec![] };
+        let (Content::Mail(mail), _) = draft.render(&resolved, Timestamp::from_ms(5));
+        assert_eq!((mail.to, mail.cc, mail.date), (vec!["a@b.cn".to_owned()], vec!["c@d.cn".to_owned()], 5));
+    }
+}
