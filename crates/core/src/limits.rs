@@ -69,6 +69,8 @@ pub const SETTLE_MAX: usize = 256;
 pub const CONTENT_INLINE_BYTES_MAX: usize = 64 * 1024;
 /// How many leases a node holds for a provider, for each call that the provider may have in flight.
 pub const WINDOW_PER_CALL: usize = 16;
+/// Calls that one provider may have in flight, whatever is declared.
+pub const CALLS_MAX: usize = 512;
 /// How long a stopping node waits for calls in flight (issue: 30 s in all, so that giving back fits in).
 pub const STOP_WAIT: Duration = Duration::from_secs(25);
 

@@ -1,0 +1,202 @@
+//! One parcel through one provider: expire what is too late, record the intent where the channel cannot repeat, send, and
+//! hand every verdict to the settler. Whatever happens in between (a panic, a stop) ends in a verdict too.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures_util::FutureExt;
+use hongyan_core::{
+    channel::{Parcel, Recipient},
+    delivery::Event,
+    outcome::{Outcome, Verdict},
+    retry::Roll,
+    store::{Attempt, Cargo, Change, Lease, LeasedRow, StoreError},
+};
+use tokio::time::Instant;
+
+use crate::{
+    line::Line,
+    metrics::Counters,
+    settler::Finished,
+    station::{Shared, Slot},
+};
+
+/// A leased parcel in the hands of a provider's line.
+pub(crate) struct Call {
+    pub(crate) lease: Lease,
+    pub(crate) slot: Slot,
+    pub(crate) line: Arc<Line>,
+    pub(crate) counters: Counters,
+}
+
+/// What came of a call, for the provider's breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Called {
+    /// The provider was called and judged.
+    Judged,
+    /// The provider was not called.
+    Untried,
+}
+
+impl Call {
+    /// Carries the parcel out and settles it.
+    pub(crate) async fn carry_out(mut self, shared: &Shared) -> Called {
+        self.expire(shared).await;
+        if self.line.policy.repeat.needs_intent() {
+            self.intend(shared).await;
+        }
+        if self.lease.rows.is_empty() {
+            return Called::Untried;
+        }
+        let cargo = match self.cargo(shared).await {
+            Ok(cargo) => cargo,
+            Err(event) => {
+                self.settle_all(shared, event).await;
+                return Called::Untried;
+            }
+        };
+        let (started, clock) = (shared.clock.now(), Instant::now());
+        let verdicts = self.send(cargo, shared).await;
+        let took = clock.elapsed();
+        self.line.took(took);
+        self.line.judge(&verdicts, shared.clock.now());
+        let took_ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
+        let provider = self.line.provider.no;
+        let attempt = |verdict: &Verdict| Attempt {
+            provider,
+            started,
+            took_ms,
+            outcome: verdict.outcome.as_str().to_owned(),
+            reply: verdict.reply.clone(),
+        };
+        let rows = std::mem::take(&mut self.lease.rows);
+        let changes = rows.into_iter().zip(verdicts).map(|(row, verdict)| {
+            let attempt = Some(attempt(&verdict));
+            let event =
+                Event::Finish { lease: row.track.lease, outcome: verdict.outcome, roll: Roll::new(rand::random()) };
+            self.change(&row, event, attempt)
+        });
+        let changes = changes.collect();
+        let finished =
+            Finished { changes, accepted: self.lease.accepted, counters: Some(self.counters), slot: self.slot };
+        shared.settler.settle(finished).await;
+        Called::Judged
+    }
+
+    /// Gives the parcel back untried.
+    pub(crate) async fn give_back(
+        lease: Lease,
+        slot: Slot,
+        policy: &Arc<hongyan_core::delivery::Policy>,
+        shared: &Shared,
+    ) {
+        let change = |row: &LeasedRow| Change {
+            delivery: row.id,
+            event: Event::GiveBack { lease: row.track.lease },
+            policy: Arc::clone(policy),
+            attempt: None,
+        };
+        let changes = lease.rows.iter().map(change).collect();
+        shared.settler.settle(Finished { changes, accepted: lease.accepted, counters: None, slot }).await;
+    }
+
+    /// The provider's verdicts, one per row. A provider's code that panics, forgets somebody or is cut off by a stop may
+    /// have sent something: its outcome is unknown.
+    async fn send(&self, cargo: Cargo, shared: &Shared) -> Vec<Verdict> {
+        let parcel = Parcel {
+            id: self.lease.parcel,
+            message: self.lease.message,
+            content: cargo.content,
+            attachments: cargo.attachments,
+            recipients: self.lease.rows.iter().map(recipient).collect(),
+            maybe_duplicate: self.lease.rows.iter().any(|row| row.track.maybe_duplicate),
+        };
+        let unknown = |why: &str| vec![Verdict::new(Outcome::Unknown, why); parcel.recipients.len()];
+        let sending = AssertUnwindSafe(self.line.sender.send(&parcel)).catch_unwind();
+        let verdicts = tokio::select! {
+            sent = sending => sent.unwrap_or_else(|_| unknown("the sender failed in an unforeseen way")),
+            () = shared.cut_off.cancelled() => unknown("the node stopped before the provider answered"),
+        };
+        if verdicts.len() == parcel.recipients.len() {
+            return verdicts;
+        }
+        let provider = &self.line.provider.code;
+        tracing::error!(
+            provider,
+            verdicts = verdicts.len(),
+            recipients = parcel.recipients.len(),
+            "verdicts do not match"
+        );
+        unknown("the sender did not answer for everyone")
+    }
+
+    /// What the message says: with the lease, or read from the store. Content that is gone cannot be sent by anyone; a store
+    /// that is away gets the parcel back.
+    async fn cargo(&mut self, shared: &Shared) -> Result<Cargo, fn(u32) -> Event> {
+        if let Some(cargo) = self.lease.cargo.take() {
+            return Ok(cargo);
+        }
+        let read = shared.store.cargo_read(vec![self.lease.message]).await;
+        match read.map(|mut found| found.pop()) {
+            Ok(Some((_, cargo))) => Ok(cargo),
+            Ok(None) | Err(StoreError::Corrupt(_) | StoreError::Gone(_)) => {
+                tracing::error!(message = self.lease.message.get(), "the content of a message is gone or damaged");
+                Err(|lease| Event::Finish {
+                    lease,
+                    outcome: Outcome::Rejected(hongyan_core::outcome::Rejection::Content),
+                    roll: Roll::NONE,
+                })
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the content of a message cannot be read for now");
+                Err(|lease| Event::GiveBack { lease })
+            }
+        }
+    }
+
+    /// Sets aside the rows whose time is over.
+    async fn expire(&mut self, shared: &Shared) {
+        let now = shared.clock.now();
+        let (late, rows) = std::mem::take(&mut self.lease.rows).into_iter().partition(|row| row.track.expires <= now);
+        self.lease.rows = rows;
+        self.settle_rows(shared, late, |_| Event::Expire).await;
+    }
+
+    /// Records that the call is about to be made; rows that somebody else has taken meanwhile drop out.
+    async fn intend(&mut self, shared: &Shared) {
+        let rows = std::mem::take(&mut self.lease.rows);
+        let intents = rows.iter().map(|row| self.change(row, Event::Intend { lease: row.track.lease }, None)).collect();
+        match shared.store.settle(intents, shared.clock.now()).await {
+            Ok(tracks) => {
+                let intended = rows.into_iter().zip(tracks);
+                self.lease.rows =
+                    intended.filter_map(|(row, track)| Some(LeasedRow { track: track?, ..row })).collect();
+            }
+            Err(error) => {
+                tracing::warn!(%error, "an intent could not be recorded; the parcel is given back");
+                self.settle_rows(shared, rows, |lease| Event::GiveBack { lease }).await;
+            }
+        }
+    }
+
+    async fn settle_all(&mut self, shared: &Shared, event: impl Fn(u32) -> Event) {
+        let rows = std::mem::take(&mut self.lease.rows);
+        self.settle_rows(shared, rows, event).await;
+    }
+
+    async fn settle_rows(&self, shared: &Shared, rows: Vec<LeasedRow>, event: impl Fn(u32) -> Event) {
+        if rows.is_empty() {
+            return;
+        }
+        let changes = rows.iter().map(|row| self.change(row, event(row.track.lease), None)).collect();
+        let (accepted, counters) = (self.lease.accepted, Some(self.counters.clone()));
+        shared.settler.settle(Finished { changes, accepted, counters, slot: self.slot.share() }).await;
+    }
+
+    fn change(&self, row: &LeasedRow, event: Event, attempt: Option<Attempt>) -> Change {
+        Change { delivery: row.id, event, policy: Arc::clone(&self.line.policy), attempt }
+    }
+}
+
+fn recipient(row: &LeasedRow) -> Recipient {
+    Recipient { delivery: row.id, address: row.address.clone() }
+}

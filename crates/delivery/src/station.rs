@@ -1,0 +1,367 @@
+//! One channel of a node: it claims what is due as slots come free, and hands it to the first of its providers that works.
+//! What was born leased comes in by the same door, through slots that the store reserved. A slot is held from the claim (or
+//! the reservation) until the outcome is recorded, and is given back by being dropped.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use hongyan_core::{
+    delivery::{Policy, Repeat},
+    limits,
+    ports::Progress,
+    retry::RetrySchedule,
+    setup::ChannelNo,
+    store::{Lease, Store},
+    time::{Clock, Timestamp},
+};
+use tokio::sync::{Notify, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    breaker::Permission,
+    call::{Call, Called},
+    line::Line,
+    metrics::Counters,
+    settler::Settler,
+};
+
+/// How often a station looks by itself: a wake-up may be lost.
+const POLL: Duration = Duration::from_secs(1);
+/// The most slots that a station ever has.
+const SLOTS_MAX: usize = limits::CALLS_MAX * limits::WINDOW_PER_CALL;
+
+/// What every station of a node works with.
+pub(crate) struct Shared {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) progress: Arc<dyn Progress>,
+    pub(crate) settler: Settler,
+    /// Calls in flight.
+    pub(crate) calls: TaskTracker,
+    /// The node stops: nothing new is begun, what is untried is given back.
+    pub(crate) stopping: CancellationToken,
+    /// The node has waited long enough: calls in flight end as unknown.
+    pub(crate) cut_off: CancellationToken,
+}
+
+/// One of a channel's providers, as this channel counts it.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) line: Arc<Line>,
+    pub(crate) counters: Counters,
+}
+
+/// One channel.
+pub(crate) struct Station {
+    pub(crate) channel: ChannelNo,
+    shared: Arc<Shared>,
+    plan: Mutex<Plan>,
+    /// Whether something may be handed straight over: not paused, a provider's breaker is closed, not stopping.
+    open: AtomicBool,
+    used: AtomicUsize,
+    window: AtomicUsize,
+    inbox: mpsc::Sender<InHand>,
+    /// Something may be ready, or may be sent again.
+    woken: Notify,
+    /// A slot came free.
+    freed: Notify,
+}
+
+#[derive(Default)]
+struct Plan {
+    held: bool,
+    routes: Vec<Route>,
+}
+
+/// A leased parcel that waits for its call.
+pub(crate) struct InHand {
+    lease: Lease,
+    slot: Slot,
+    /// The route that it probes.
+    probe: Option<Route>,
+}
+
+/// A place in a station's window. It comes free when the last share of it is dropped.
+pub(crate) struct Slot(Arc<SlotOf>);
+
+struct SlotOf(Arc<Station>);
+
+impl Slot {
+    /// Another share of the same place.
+    pub(crate) fn share(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for SlotOf {
+    fn drop(&mut self) {
+        self.0.slot_free();
+    }
+}
+
+/// What may be sent now, and by whom.
+enum Choice {
+    Flow(Route),
+    Probe(Route),
+    /// Nothing before then, or before somebody wakes the station.
+    Wait(Option<Timestamp>),
+}
+
+impl Station {
+    /// A station and the receiver that its sending loop works on.
+    pub(crate) fn new(channel: ChannelNo, shared: Arc<Shared>) -> (Arc<Self>, mpsc::Receiver<InHand>) {
+        let (inbox, receiver) = mpsc::channel(SLOTS_MAX);
+        let station = Self {
+            channel,
+            shared,
+            plan: Mutex::default(),
+            open: AtomicBool::new(false),
+            used: AtomicUsize::new(0),
+            window: AtomicUsize::new(0),
+            inbox,
+            woken: Notify::new(),
+            freed: Notify::new(),
+        };
+        (Arc::new(station), receiver)
+    }
+
+    /// Takes over what is declared: whether the channel is held (paused or disabled) and its providers, the preferred first.
+    pub(crate) fn declare(&self, held: bool, routes: Vec<Route>) {
+        *self.plan() = Plan { held, routes };
+        self.refresh();
+        self.woken.notify_one();
+    }
+
+    /// The rules of its preferred provider; without one, the most careful ones.
+    pub(crate) fn policy(&self) -> Arc<Policy> {
+        let careful = || Arc::new(Policy { repeat: Repeat::AtMostOnce, retry: RetrySchedule::mail() });
+        self.plan().routes.first().map_or_else(careful, |route| Arc::clone(&route.line.policy))
+    }
+
+    /// Something may be ready.
+    pub(crate) fn wake(&self) {
+        self.woken.notify_one();
+    }
+
+    /// Takes a slot, if the station is open and has one free.
+    pub(crate) fn reserve(&self) -> bool {
+        self.open.load(Ordering::Acquire) && self.take_slots(1) == 1
+    }
+
+    /// Gives back a reserved slot.
+    pub(crate) fn release(&self) {
+        self.slot_free();
+    }
+
+    /// Takes over a parcel that was born leased into a reserved slot.
+    pub(crate) fn hand_over(self: &Arc<Self>, lease: Lease) {
+        self.put(InHand { lease, slot: self.slot(), probe: None });
+    }
+
+    fn put(&self, in_hand: InHand) {
+        if self.inbox.try_send(in_hand).is_err() {
+            // Impossible while slots are counted; recovery takes the parcel back if it happens all the same.
+            tracing::error!(channel = self.channel.0, "a station's inbox was full");
+        }
+    }
+
+    fn slot(self: &Arc<Self>) -> Slot {
+        Slot(Arc::new(SlotOf(Arc::clone(self))))
+    }
+
+    fn slot_free(&self) {
+        self.used.fetch_sub(1, Ordering::AcqRel);
+        self.freed.notify_one();
+    }
+
+    /// How many slots are taken.
+    pub(crate) fn in_hand(&self) -> usize {
+        self.used.load(Ordering::Acquire)
+    }
+
+    /// Takes up to `n` slots.
+    fn take_slots(&self, n: usize) -> usize {
+        let window = self.window.load(Ordering::Acquire).min(SLOTS_MAX);
+        let take = |used: usize| Some(used + n.min(window.saturating_sub(used)));
+        let before = self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).unwrap_or(0);
+        n.min(window.saturating_sub(before))
+    }
+
+    fn plan(&self) -> MutexGuard<'_, Plan> {
+        self.plan.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works out anew whether the station is open, and says so where that changed.
+    pub(crate) fn refresh(&self) {
+        let flow = match self.choose() {
+            Choice::Flow(route) => Some(route.line.window()),
+            Choice::Probe(_) | Choice::Wait(_) => None,
+        };
+        if let Some(window) = flow {
+            self.window.store(window, Ordering::Release);
+        }
+        let open = flow.is_some() && !self.shared.stopping.is_cancelled();
+        self.open.store(open, Ordering::Release);
+        self.shared.progress.stalled(self.channel, !open);
+    }
+
+    fn choose(&self) -> Choice {
+        let plan = self.plan();
+        if plan.held {
+            return Choice::Wait(None);
+        }
+        let now = self.shared.clock.now();
+        let (mut probe, mut soonest) = (None, None::<Timestamp>);
+        for route in &plan.routes {
+            match route.line.permission(now) {
+                Permission::Flow => return Choice::Flow(route.clone()),
+                Permission::Probe => probe = probe.or_else(|| Some(route.clone())),
+                Permission::Wait(until) => soonest = Some(soonest.map_or(until, |s| s.min(until))),
+                Permission::Hold => {}
+            }
+        }
+        probe.map_or(Choice::Wait(soonest), Choice::Probe)
+    }
+
+    /// Claims what is due as slots come free, until the node stops.
+    pub(crate) async fn claim_loop(self: Arc<Self>) {
+        while !self.shared.stopping.is_cancelled() {
+            tokio::select! {
+                () = self.claim_once() => {}
+                () = self.shared.stopping.cancelled() => {}
+            }
+        }
+    }
+
+    async fn claim_once(self: &Arc<Self>) {
+        let (wanted, probe) = match self.choose() {
+            Choice::Wait(until) => return self.idle(until).await,
+            Choice::Probe(route) => (1, Some(route)),
+            Choice::Flow(_) => (limits::CLAIM_MAX, None),
+        };
+        self.shared.settler.recording().await;
+        let slots = if probe.is_some() { self.force_slot() } else { self.free_slots(wanted).await };
+        if let Some(route) = &probe {
+            route.line.probe();
+        }
+        // In a task of its own: a claim that is on its way to the store must be taken over whatever becomes of this loop.
+        let station = Arc::clone(self);
+        let claimed = self.shared.calls.spawn(async move { station.claim(slots, probe).await });
+        if claimed.await.unwrap_or(0) == 0 {
+            let now = self.shared.clock.now();
+            let next = self.shared.store.next_due(self.channel, now).await;
+            self.idle(next.unwrap_or_default()).await;
+        }
+    }
+
+    /// Claims into slots that are already taken; answers how many parcels it got.
+    async fn claim(self: Arc<Self>, slots: usize, probe: Option<Route>) -> usize {
+        let now = self.shared.clock.now();
+        let leases = match self.shared.store.claim(self.channel, slots, now).await {
+            Ok(leases) => leases,
+            Err(error) => {
+                tracing::warn!(%error, channel = self.channel.0, "nothing can be claimed for now");
+                Vec::new()
+            }
+        };
+        let claimed = leases.len();
+        for _ in claimed..slots {
+            self.slot_free();
+        }
+        if let (0, Some(route)) = (claimed, &probe) {
+            route.line.probe_lost(now);
+        }
+        for lease in leases {
+            self.put(InHand { lease, slot: self.slot(), probe: probe.clone() });
+        }
+        claimed
+    }
+
+    /// Waits until a good part of the window is free (claims in batches are cheap, single ones are not) and takes it.
+    async fn free_slots(&self, wanted: usize) -> usize {
+        loop {
+            let window = self.window.load(Ordering::Acquire).min(SLOTS_MAX);
+            let free = window.saturating_sub(self.used.load(Ordering::Acquire));
+            if free > 0 && free >= window / 4 {
+                let taken = self.take_slots(wanted);
+                if taken > 0 {
+                    return taken;
+                }
+            }
+            self.freed.notified().await;
+        }
+    }
+
+    /// A slot for a probe, whatever the window.
+    fn force_slot(&self) -> usize {
+        self.used.fetch_add(1, Ordering::AcqRel);
+        1
+    }
+
+    /// Waits for a wake-up, for `until`, or for the next poll.
+    async fn idle(&self, until: Option<Timestamp>) {
+        let wait = until.map_or(POLL, |until| until.since(self.shared.clock.now()).min(POLL));
+        // Either ends the wait; a time-out is the poll.
+        drop(tokio::time::timeout(wait.max(Duration::from_millis(1)), self.woken.notified()).await);
+    }
+
+    /// Hands what is in hand to providers, until every sender of the inbox is gone.
+    pub(crate) async fn send_loop(self: Arc<Self>, mut inbox: mpsc::Receiver<InHand>) {
+        while let Some(in_hand) = inbox.recv().await {
+            self.place(in_hand).await;
+        }
+    }
+
+    async fn place(self: &Arc<Self>, in_hand: InHand) {
+        let InHand { lease, slot, probe } = in_hand;
+        let probing = probe.is_some();
+        let mut route = probe;
+        let permit = loop {
+            if self.shared.stopping.is_cancelled() {
+                break None;
+            }
+            let Choice::Flow(chosen) = route.take().map_or_else(|| self.choose(), Choice::Flow) else { break None };
+            let waited = tokio::select! {
+                permit = chosen.line.permit() => permit,
+                () = self.shared.stopping.cancelled() => None,
+            };
+            let Some(permit) = waited else { break None };
+            self.shared.settler.recording().await;
+            // The wait may have been long enough for the breaker to open.
+            if probing || chosen.line.permission(self.shared.clock.now()) == Permission::Flow {
+                break Some((chosen, permit));
+            }
+        };
+        let Some((route, permit)) = permit else {
+            return Call::give_back(lease, slot, &self.policy(), &self.shared).await;
+        };
+        let station = Arc::clone(self);
+        self.shared.calls.spawn(async move {
+            let line = Arc::clone(&route.line);
+            let call = Call { lease, slot, line: route.line, counters: route.counters };
+            let called = call.carry_out(&station.shared).await;
+            drop(permit);
+            if called == Called::Untried && probing {
+                line.probe_lost(station.shared.clock.now());
+            }
+            station.called(probing);
+        });
+    }
+
+    /// A call has ended: the window may have moved, the breaker may have.
+    fn called(&self, probing: bool) {
+        let was_open = self.open.load(Ordering::Acquire);
+        match self.choose() {
+            Choice::Flow(route) if was_open => self.window.store(route.line.window(), Ordering::Release),
+            _ => self.refresh(),
+        }
+        if probing || !was_open {
+            self.woken.notify_one();
+        }
+    }
+}
