@@ -1,2 +1,42 @@
-//! placeholder
-fn main() {}
+//! Repository chores: `cargo xtask structure` checks how the code is laid out, `cargo xtask bench` measures the product
+//! against references. It depends on none of our crates, so that it judges from outside.
+
+mod structure;
+mod tree;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// Chores of the Hongyan repository.
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Option<Chore>,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Check crate edges, import cycles, sizes, lints, words and links.
+    Structure,
+}
+
+fn main() -> Result<ExitCode> {
+    match Cli::parse().chore {
+        None => Cli::command().print_help()?,
+        Some(Chore::Structure) => {
+            if !structure::run()? {
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One line of results.
+#[expect(clippy::print_stdout, reason = "the results of a chore are what standard output is for")]
+fn say(line: &str) {
+    println!("{line}");
+}
