@@ -1,1 +1,36 @@
-//! placeholder
+//! The native `/v1` API: in this version the look-up of a message with its life line, and what capture providers kept. Both
+//! need the administrator's token. Replies are JSON; errors are problem details (RFC 9457).
+
+mod auth;
+mod captures;
+mod messages;
+mod problem;
+mod wire;
+
+use std::sync::Arc;
+
+pub use auth::AdminToken;
+use axum::{Router, middleware, routing::get};
+use hongyan_core::{setup::CurrentSetup, store::Store};
+pub use messages::parse_message_id;
+pub use problem::Problem;
+
+/// What the API reads from.
+#[derive(Clone)]
+pub struct Api {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// What is declared: the codes of apps, channels and providers.
+    pub setup: Arc<CurrentSetup>,
+}
+
+/// The routes under `/v1`, guarded by the administrator's token.
+pub fn router(api: Api, admin: AdminToken) -> Router {
+    Router::new()
+        .route("/v1/messages/{id}", get(messages::read))
+        .route("/v1/captures", get(captures::list))
+        .fallback(|| async { Problem::not_found("there is no such path under /v1") })
+        .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
+        .layer(middleware::from_fn_with_state(admin, auth::require_admin))
+        .with_state(api)
+}

@@ -18,6 +18,8 @@ pub const HTTP_CONNECTIONS_MAX: usize = 10_000;
 pub const BODIES_IN_MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Nesting of a JSON body. The parser itself stops at 128.
 pub const JSON_DEPTH_MAX: usize = 64;
+/// Values in a JSON body, so that a body of brackets does not grow into many times its size.
+pub const JSON_VALUES_MAX: usize = 100_000;
 
 /// Recipients in one page of an audience (design 3).
 pub const PAGE_RECIPIENTS_MAX: usize = 1_000;
@@ -86,5 +88,5 @@ pub const PROVIDER_FAULT_WAIT: Duration = Duration::from_secs(5);
 
 const _: () = assert!(BODY_BYTES_MAX <= BODIES_IN_MEMORY_BYTES_MAX && BODY_BYTES_MAX <= COMMIT_BYTES_MAX);
 const _: () = assert!(COMMIT_BYTES_MAX <= WRITE_QUEUE_BYTES_MAX);
-const _: () = assert!(PAGE_RECIPIENTS_MAX <= REQUEST_RECIPIENTS_MAX);
+const _: () = assert!(PAGE_RECIPIENTS_MAX <= REQUEST_RECIPIENTS_MAX && REQUEST_RECIPIENTS_MAX <= JSON_VALUES_MAX);
 const _: () = assert!(READY_IN_MEMORY_PER_APP_MAX <= READY_IN_MEMORY_MAX && CLAIM_MAX <= READY_IN_MEMORY_PER_APP_MAX);

@@ -242,8 +242,6 @@ pub struct User {
 /// The settings of a deployment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// IANA name of the zone in which days and texts are reckoned.
-    pub time_zone: String,
     /// How long a CMSI handler waits for the outcome.
     pub cmsi_wait: Duration,
     /// What `code` says when a CMSI mail succeeded.
@@ -255,7 +253,6 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            time_zone: "Asia/Shanghai".to_owned(),
             cmsi_wait: Duration::from_secs(8),
             cmsi_mail_success_code: MailSuccessCode::Number,
             retention: 90 * limits::TIME_TO_LIVE,

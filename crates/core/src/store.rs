@@ -272,9 +272,9 @@ pub struct Capture {
 /// One declared thing in its stored form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Declaration {
-    /// `app`, `channel`, `provider` or `settings`.
+    /// `app`, `channel`, `provider` or `setting`.
     pub kind: String,
-    /// Its code; empty for settings.
+    /// Its code; a setting's key.
     pub code: String,
     /// Its number, given by the store at first sight; ignored when applying.
     pub no: u32,

@@ -64,6 +64,7 @@ impl Dispatcher {
             progress: deps.progress,
             settler,
             calls: TaskTracker::new(),
+            started: CancellationToken::new(),
             stopping: CancellationToken::new(),
             cut_off: CancellationToken::new(),
         };
@@ -76,6 +77,11 @@ impl Dispatcher {
             loops: TaskTracker::new(),
             settler: Mutex::new(Some(tokio::spawn(recording))),
         })
+    }
+
+    /// Lets the stations claim. What the node held when it last stopped must have been recovered before.
+    pub fn start(&self) {
+        self.shared.started.cancel();
     }
 
     /// Takes over what is declared: opens new and changed providers, retires old ones, tells every station what it has.

@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) settler: Settler,
     /// Calls in flight.
     pub(crate) calls: TaskTracker,
+    /// The node may claim: what it held before has been recovered.
+    pub(crate) started: CancellationToken,
     /// The node stops: nothing new is begun, what is untried is given back.
     pub(crate) stopping: CancellationToken,
     /// The node has waited long enough: calls in flight end as unknown.
@@ -228,8 +230,9 @@ impl Station {
         probe.map_or(Choice::Wait(soonest), Choice::Probe)
     }
 
-    /// Claims what is due as slots come free, until the node stops.
+    /// Claims what is due as slots come free, from the node's start until it stops.
     pub(crate) async fn claim_loop(self: Arc<Self>) {
+        self.shared.started.cancelled().await;
         while !self.shared.stopping.is_cancelled() {
             tokio::select! {
                 () = self.claim_once() => {}

@@ -1,0 +1,60 @@
+//! Errors of `/v1` as problem details (RFC 9457): a title for the kind, a detail in words.
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use hongyan_core::store::StoreError;
+use serde_json::json;
+
+/// An error reply.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    status: StatusCode,
+    title: &'static str,
+    detail: String,
+}
+
+impl Problem {
+    /// 400: the request is wrong; `detail` says where.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_REQUEST, title: "Bad request", detail: detail.into() }
+    }
+
+    /// 401: no or a wrong token.
+    pub fn unauthorized() -> Self {
+        let detail = "send the administrator's token as Authorization: Bearer …".to_owned();
+        Self { status: StatusCode::UNAUTHORIZED, title: "Unauthorized", detail }
+    }
+
+    /// 404: what is asked for does not exist.
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::NOT_FOUND, title: "Not found", detail: detail.into() }
+    }
+
+    /// 405.
+    pub fn method_not_allowed() -> Self {
+        let detail = "this path is read with GET".to_owned();
+        Self { status: StatusCode::METHOD_NOT_ALLOWED, title: "Method not allowed", detail }
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a request could not be answered");
+        let detail = "the store cannot be read for now; try again later".to_owned();
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, title: "Store unavailable", detail }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let body = json!({ "type": "about:blank", "title": self.title, "status": self.status.as_u16(), "detail": self.detail });
+        let mut response = (self.status, body.to_string()).into_response();
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
