@@ -1,1 +1,54 @@
-//! placeholder
+//! The senders: how a parcel leaves the house. [`open`] turns a declared provider into a [`Channel`]; everything else is behind
+//! that port. No sender retries, limits or records: it makes one call and answers with one verdict per recipient.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`mail`] | content to message bytes: pure, and the same bytes for the same parcel every time |
+//! | [`dkim`] | signs those bytes |
+//! | [`smtp`] | hands them to an SMTP server: sessions, their pool, and what each reply means |
+//! | [`capture`] | keeps them instead of sending them |
+
+use std::sync::Arc;
+
+use hongyan_core::{
+    channel::Channel,
+    id::IdSource,
+    setup::{Provider, ProviderKind},
+    store::Captures,
+    time::Clock,
+};
+
+pub mod capture;
+pub mod dkim;
+mod error;
+pub mod mail;
+pub mod smtp;
+
+pub use capture::Capture;
+pub use error::OpenError;
+pub use smtp::{Smtp, Timeouts};
+
+/// What senders need of the node they run in.
+#[derive(Clone)]
+pub struct Deps {
+    /// Where a capture provider keeps what it is given.
+    pub captures: Arc<dyn Captures>,
+    /// The ids of captures.
+    pub ids: Arc<IdSource>,
+    /// Now.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The sender that `provider` declares. Opening makes no connection.
+///
+/// # Errors
+/// What is wrong with the declaration, naming the key.
+pub fn open(provider: &Provider, deps: &Deps) -> Result<Arc<dyn Channel>, OpenError> {
+    match &provider.kind {
+        ProviderKind::Capture(keys) => {
+            let Deps { captures, ids, clock } = deps.clone();
+            Ok(Arc::new(Capture::new(&provider.code, keys, captures, ids, clock)?))
+        }
+        ProviderKind::Smtp(keys) => Ok(Arc::new(Smtp::new(keys, Timeouts::default(), Arc::clone(&deps.clock))?)),
+    }
+}
