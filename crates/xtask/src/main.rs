@@ -1,6 +1,7 @@
 //! Repository chores: `cargo xtask structure` checks how the code is laid out, `cargo xtask bench` measures the product
 //! against references. It depends on none of our crates, so that it judges from outside.
 
+mod bench;
 mod structure;
 mod tree;
 
@@ -21,16 +22,20 @@ struct Cli {
 enum Chore {
     /// Check crate edges, import cycles, sizes, lints, words and links.
     Structure,
+    /// Measure the product against references, and print one table.
+    Bench(bench::Options),
+    /// The bare HTTP server that the accept benchmark compares with.
+    #[command(hide = true)]
+    BenchReference(bench::reference::Options),
 }
 
 fn main() -> Result<ExitCode> {
     match Cli::parse().chore {
         None => Cli::command().print_help()?,
-        Some(Chore::Structure) => {
-            if !structure::run()? {
-                return Ok(ExitCode::FAILURE);
-            }
-        }
+        Some(Chore::Structure) if !structure::run()? => return Ok(ExitCode::FAILURE),
+        Some(Chore::Structure) => {}
+        Some(Chore::Bench(options)) => return bench::run(&options),
+        Some(Chore::BenchReference(options)) => bench::reference::run(options)?,
     }
     Ok(ExitCode::SUCCESS)
 }

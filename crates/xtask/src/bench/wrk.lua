@@ -1,0 +1,38 @@
+-- Posts the body that stands in the file BENCH_BODY and reads every answer: only `"result":true` counts.
+local file = assert(io.open(os.getenv("BENCH_BODY"), "rb"))
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "application/json"
+wrk.body = file:read("*a")
+file:close()
+
+local threads = {}
+
+function setup(thread)
+  table.insert(threads, thread)
+end
+
+function init()
+  good, bad, sample = 0, 0, ""
+end
+
+function response(status, _, body)
+  if status == 200 and (string.find(body, '"result":true', 1, true) or string.find(body, '"result": true', 1, true)) then
+    good = good + 1
+  else
+    bad = bad + 1
+    if sample == "" then sample = status .. " " .. string.sub(body, 1, 200) end
+  end
+end
+
+function done(summary, latency)
+  local good, bad, sample = 0, 0, ""
+  for _, thread in ipairs(threads) do
+    good = good + thread:get("good")
+    bad = bad + thread:get("bad")
+    if sample == "" then sample = thread:get("sample") end
+  end
+  local errors = summary.errors
+  io.write(string.format("\nBENCH good=%d bad=%d micros=%d p50=%d p99=%d errors=%d sample=%s\n", good, bad,
+    summary.duration, latency:percentile(50), latency:percentile(99),
+    errors.connect + errors.read + errors.write + errors.timeout, (string.gsub(sample, "%s", " "))))
+end
