@@ -28,6 +28,7 @@ use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::{ground::Ground, report::Report};
 
@@ -97,7 +98,7 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     let report = runtime.block_on(async {
         tokio::select! {
             report = measure(options) => report,
-            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+            stopped = stopped() => stopped,
         }
     })?;
     report.print(options.rounds);
@@ -128,8 +129,12 @@ async fn measure(options: &Options) -> Result<Report> {
     Ok(report)
 }
 
-/// Talk while the measurement runs.
-#[expect(clippy::print_stderr, reason = "standard output is the table, progress goes beside it")]
-fn note(text: &str) {
-    eprintln!("{text}");
+/// Ends when somebody asks this process to stop. Leaving by an error stops every child, Postfix too.
+async fn stopped<T>() -> Result<T> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+    bail!("interrupted")
 }

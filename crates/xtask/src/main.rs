@@ -29,7 +29,17 @@ enum Chore {
     BenchReference(bench::reference::Options),
 }
 
-fn main() -> Result<ExitCode> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            note(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode> {
     match Cli::parse().chore {
         None => Cli::command().print_help()?,
         Some(Chore::Structure) if !structure::run()? => return Ok(ExitCode::FAILURE),
@@ -44,4 +54,10 @@ fn main() -> Result<ExitCode> {
 #[expect(clippy::print_stdout, reason = "the results of a chore are what standard output is for")]
 fn say(line: &str) {
     println!("{line}");
+}
+
+/// One line of talk.
+#[expect(clippy::print_stderr, reason = "talk goes beside the results")]
+fn note(line: &str) {
+    eprintln!("{line}");
 }

@@ -7,12 +7,13 @@ use tokio::process::Command;
 
 use super::{
     ground::Ground,
-    mail, note,
+    mail,
     process::{Process, free_port, until_listening},
     product::{Home, Plan},
     report::{Goal, Report, Row},
     wrk,
 };
+use crate::note;
 
 const CONNECTIONS: [usize; 2] = [64, 512];
 

@@ -7,12 +7,12 @@ use anyhow::{Context, Result};
 use super::{
     ground::Ground,
     load::{self, Pace},
-    note,
     process::free_port,
     product::{Home, Plan},
     report::{Goal, Report, Row},
     sink::{self, Sink},
 };
+use crate::note;
 
 /// Measures all rounds.
 pub async fn measure(ground: &Ground, report: &mut Report) -> Result<()> {

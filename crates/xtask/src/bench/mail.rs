@@ -22,7 +22,7 @@ pub fn small() -> String {
     let content = "<p>Host 10.0.0.12 (module gateway, set east) reports a load of 17.4 for ten minutes.</p>\
                    <p>First seen 2026-01-05 08:00:00, now 2026-01-05 08:10:00, strategy 1042, level warning.</p>\
                    <p>Look at the host in the console and confirm the alarm there; it is repeated every half hour \
-                   until somebody does, and closed by itself once the load stays below 8 for ten minutes.</p>";
+                   until somebody does, and closed by itself once the load stays below 8 for ten minutes in a row, night and day.</p>";
     body("[alarm] load is high on 10.0.0.12", content, "Html")
 }
 
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn bodies_have_the_sizes_that_they_claim() {
-        assert!((560..=640).contains(&small().len()), "{}", small().len());
+        assert!((570..=630).contains(&small().len()), "{}", small().len());
         let parsed: serde_json::Value = serde_json::from_str(&kilobyte("a")).unwrap();
         assert_eq!(parsed["content"].as_str().unwrap().len(), 1024);
     }

@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 use super::{
     ground::Ground,
     load::{self, Pace},
-    note,
     process::free_port,
     product::{Home, IN_FLIGHT, Plan, Product},
     report::{Goal, Report, Row},
 };
+use crate::note;
 
 const CONNECTIONS: usize = 64;
 const IDLE: Duration = Duration::from_secs(5);

@@ -72,7 +72,7 @@ impl Postfix {
 impl Drop for Postfix {
     fn drop(&mut self) {
         if let Err(error) = output_of(&mut self.control("stop")) {
-            super::note(&format!("Postfix may still run: {error:#}"));
+            crate::note(&format!("Postfix may still run: {error:#}"));
         }
     }
 }

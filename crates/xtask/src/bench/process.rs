@@ -135,7 +135,8 @@ mod tests {
     #[tokio::test]
     async fn a_child_is_measured_and_stopped() {
         let child = Process::start("sleep", Command::new("sleep").arg("60")).unwrap();
-        assert!(child.resident_mb().unwrap() > 0.1);
+        let resident = async || Ok(child.resident_mb().is_ok_and(|mb| mb > 0.1).then_some(()));
+        until("it has some memory", Duration::from_secs(5), resident).await.unwrap();
         assert!(child.cpu().unwrap() < Duration::from_secs(1));
         child.terminate(Duration::from_secs(5)).await.unwrap();
         let mut short = Process::start("true", &mut Command::new("true")).unwrap();

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::{
     ground::Ground,
     load::{self, Pace},
-    mail, note, postfix,
+    mail, postfix,
     process::{Process, until},
     product::{Home, Plan},
     report::{Goal, Report, Row},
@@ -16,6 +16,7 @@ use super::{
     stamps::{Latency, StampSink},
     wrk,
 };
+use crate::note;
 
 const CONNECTIONS: usize = 64;
 

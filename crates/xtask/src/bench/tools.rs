@@ -54,7 +54,7 @@ fn is_root() -> bool {
 
 /// Installs Debian packages. Postfix is told to configure nothing, so that no mail server starts on the machine.
 fn install(packages: &[&str]) -> Result<()> {
-    super::note(&format!("installing {}", packages.join(", ")));
+    crate::note(&format!("installing {}", packages.join(", ")));
     let script = "set -e; export DEBIAN_FRONTEND=noninteractive; \
                   echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections; \
                   apt-get update -q; apt-get install -q -y --no-install-recommends \"$@\"";
@@ -85,7 +85,7 @@ pub fn build_product() -> Result<PathBuf> {
 }
 
 fn cargo_build(package: &str) -> Result<()> {
-    super::note(&format!("building {package}"));
+    crate::note(&format!("building {package}"));
     let mut command = Command::new("cargo");
     command.args(["build", "--quiet", "--release", "--package", package, "--target-dir", "target"]);
     let status = command.current_dir(root()?).status().context("cannot run cargo")?;
