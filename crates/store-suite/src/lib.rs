@@ -1,1 +1,69 @@
-//! placeholder
+//! What every store must do, as tests against the port alone. A store's own crate says how to open one, how a node that
+//! holds one dies, and [`conformance!`] makes a test of each case, each with a database of its own:
+//!
+//! ```ignore
+//! hongyan_store_suite::conformance!(SqliteBench::new());
+//! ```
+//!
+//! | module | cases about |
+//! |---|---|
+//! | [`accept`] | submitting: one commit, keys, born leased |
+//! | [`deliver`] | claiming and settling: leases, parcels |
+//! | [`turns`] | whose turn it is: shares, apps, long queues |
+//! | [`recovery`] | what a crash leaves behind |
+//! | [`time`] | due times and expiry |
+//! | [`pages`] | large audiences and cancelling |
+//! | [`keep`] | declarations, people, notes, captures, retention, counters |
+//! | [`model`] | random histories against a small model |
+//!
+//! This crate is used by tests only: what does not hold panics.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hongyan_core::store::Store;
+
+pub mod accept;
+pub mod deliver;
+pub mod keep;
+pub mod model;
+pub mod pages;
+pub mod recovery;
+pub mod time;
+pub mod turns;
+mod world;
+
+/// One database, and how nodes come and go on it.
+#[async_trait]
+pub trait Bench: Send + Sync {
+    /// Opens the database as a node does when it starts. At most one node has it open.
+    async fn open(&self) -> Arc<dyn Store>;
+
+    /// The node dies: nothing that it holds is settled or given back.
+    async fn crash(&self, store: Arc<dyn Store>);
+}
+
+/// Makes a test of every case; the argument is an expression for a new [`Bench`].
+#[macro_export]
+macro_rules! conformance {
+    ($bench:expr) => {
+        $crate::conformance!(@cases $bench;
+            accept: stores_a_request_whole, keeps_attachments, refuses_the_same_id_twice, hands_over_what_is_born_leased,
+                hands_over_after_the_client_hung_up, leaves_ready_what_finds_no_slot, overtakes_nothing_that_waits,
+                same_commit_counts_as_waiting, gives_back_slots_that_were_not_used, remembers_a_key, refuses_a_key_with_another_body,
+                one_of_many_with_the_same_key_is_stored, forgets_a_key_after_a_day, fails_each_alone, skipped_are_stored_and_not_sent;
+            deliver: claims_and_settles, records_every_try, a_late_word_of_an_older_lease_changes_nothing, settling_twice_changes_nothing,
+                gives_back_untried, several_events_of_one_delivery_in_one_call, parcels_are_claimed_whole,
+                what_is_deferred_of_a_parcel_stays_one_parcel, tells_what_moved, gone_messages_are_no_error, large_content_is_read_apart,
+                a_dropped_claim_is_given_back;
+        );
+    };
+    (@cases $bench:expr; $($module:ident: $($case:ident),+;)+) => {
+        $($(
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                $crate::$module::$case(&$bench).await;
+            }
+        )+)+
+    };
+}

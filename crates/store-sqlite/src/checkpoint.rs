@@ -1,0 +1,130 @@
+//! Checkpoints off the commit path: a thread with a connection of its own copies the write-ahead log into the database a few
+//! times a second, without holding up the writer. A writer that never pauses would let the log grow without bound, for the
+//! log starts over only when all of it has been copied; so once it is long, the writer is asked to finish the copying itself
+//! between two commits, which is short work because most is done.
+
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use rusqlite::Connection;
+
+use crate::schema;
+
+/// How long the writer waits, while it starts the log over, for readers that still use the old one. Where one takes longer,
+/// the writer is asked again.
+const READER_WAIT: Duration = Duration::from_millis(200);
+
+/// What the writer and the checkpointer say to each other.
+#[derive(Debug)]
+pub(crate) struct Checkpoint {
+    signal: Mutex<Signal>,
+    changed: Condvar,
+    restart: AtomicBool,
+    every: Duration,
+    log_bytes_max: u64,
+}
+
+#[derive(Debug, Default)]
+struct Signal {
+    grown: bool,
+    stop: bool,
+}
+
+/// The thread; it ends when this is dropped.
+pub(crate) struct Checkpointer {
+    checkpoint: Arc<Checkpoint>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpoint {
+    /// Copies every `every` while the log grows; asks the writer when it is longer than `log_bytes_max`.
+    pub(crate) fn new(every: Duration, log_bytes_max: u64) -> Self {
+        let (signal, changed) = (Mutex::default(), Condvar::new());
+        Self { signal, changed, restart: AtomicBool::new(false), every, log_bytes_max }
+    }
+
+    /// The log has grown.
+    pub(crate) fn grown(&self) {
+        let mut signal = self.signal.lock().unwrap_or_else(PoisonError::into_inner);
+        if !signal.grown {
+            signal.grown = true;
+            self.changed.notify_one();
+        }
+    }
+
+    /// Whether the writer is to call [`Checkpoint::restart`].
+    pub(crate) fn is_asked_to_restart(&self) -> bool {
+        self.restart.load(Ordering::Acquire)
+    }
+
+    /// Copies the rest of the log, so that the next commit begins it anew. By the writer, between two transactions.
+    pub(crate) fn restart(&self, db: &Connection) {
+        let restarted = db
+            .busy_timeout(READER_WAIT)
+            .and_then(|()| pass(db, "RESTART"))
+            .and_then(|_| db.busy_timeout(schema::BUSY_WAIT));
+        if let Err(error) = restarted {
+            tracing::warn!(%error, "the write-ahead log could not be started over");
+        }
+        self.restart.store(false, Ordering::Release);
+    }
+
+    fn stop(&self) {
+        self.signal.lock().unwrap_or_else(PoisonError::into_inner).stop = true;
+        self.changed.notify_one();
+    }
+
+    /// Waits until the log has grown and a while has passed; `false` when it is time to end.
+    fn wait(&self) -> bool {
+        let signal = self.signal.lock().unwrap_or_else(PoisonError::into_inner);
+        let signal = self.changed.wait_while(signal, |s| !s.grown && !s.stop).unwrap_or_else(PoisonError::into_inner);
+        let (mut signal, _) =
+            self.changed.wait_timeout_while(signal, self.every, |s| !s.stop).unwrap_or_else(PoisonError::into_inner);
+        signal.grown = false;
+        !signal.stop
+    }
+
+    fn run(&self, db: &Connection) {
+        while self.wait() {
+            // While the writer is asked, the log is left to it: two checkpoints at a time refuse each other.
+            if self.is_asked_to_restart() {
+                continue;
+            }
+            match pass(db, "PASSIVE") {
+                Ok(log_bytes) if log_bytes > self.log_bytes_max => self.restart.store(true, Ordering::Release),
+                Ok(_) => {}
+                Err(error) => tracing::warn!(%error, "a checkpoint failed; the next one will do its work"),
+            }
+        }
+    }
+}
+
+impl Checkpointer {
+    /// Starts the thread.
+    pub(crate) fn start(checkpoint: Arc<Checkpoint>, db: Connection) -> std::io::Result<Self> {
+        let shared = Arc::clone(&checkpoint);
+        let thread = thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || shared.run(&db))?;
+        Ok(Self { checkpoint, thread: Some(thread) })
+    }
+}
+
+impl Drop for Checkpointer {
+    fn drop(&mut self) {
+        self.checkpoint.stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// One checkpoint; answers how long the log is.
+fn pass(db: &Connection, mode: &str) -> rusqlite::Result<u64> {
+    let frames: i64 = db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(1))?;
+    Ok(u64::try_from(frames).unwrap_or(0) * u64::from(schema::PAGE_BYTES))
+}

@@ -1,0 +1,14 @@
+//! What each writing operation does, one file each.
+
+pub(crate) mod cancel;
+pub(crate) mod capture;
+pub(crate) mod claim;
+pub(crate) mod depth;
+pub(crate) mod expire;
+pub(crate) mod page;
+pub(crate) mod plan;
+pub(crate) mod prune;
+pub(crate) mod recover;
+pub(crate) mod settle;
+pub(crate) mod submit;
+pub(crate) mod upkeep;

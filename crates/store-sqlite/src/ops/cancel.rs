@@ -1,0 +1,36 @@
+//! Cancelling a message: every delivery that waits, and whoever would have followed in later pages.
+
+use hongyan_core::{
+    delivery::{Event, step},
+    id::Id,
+    time::Timestamp,
+};
+
+use crate::{
+    operation::Operation, ops::page::expansion_end, reads, row::row_find, transaction::Transaction, trouble::Outcome,
+};
+
+/// The operation.
+pub(crate) struct Cancel {
+    pub message: Id,
+    pub now: Timestamp,
+}
+
+impl Operation for Cancel {
+    type Answer = usize;
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Outcome<usize> {
+        tx.memory.see(self.now);
+        expansion_end(tx.db, self.message)?;
+        let mut cancelled = 0;
+        for id in reads::delivery_ids(tx.db, self.message)? {
+            let Some(row) = row_find(tx.db, id)? else { continue };
+            if let Some(track) = step(&row.track, &Event::Cancel, &tx.memory.any_policy, self.now) {
+                tx.change(&row, track)?;
+                tx.tell(&row, track);
+                cancelled += 1;
+            }
+        }
+        Ok(cancelled)
+    }
+}

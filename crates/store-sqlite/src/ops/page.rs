@@ -1,0 +1,101 @@
+//! Large audiences: the later pages of a message, each with its cursor in one commit.
+
+use hongyan_core::{
+    id::Id,
+    message::MessageState,
+    setup::{AppNo, ChannelNo},
+    store::{Addressee, Page as NewPage},
+    time::Timestamp,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    operation::Operation,
+    ops::submit::{Page, Parcel},
+    row::{priority_read, reason_named},
+    transaction::Transaction,
+    trouble::{Outcome, Trouble},
+};
+
+/// The operation.
+pub(crate) struct PageAdd {
+    pub page: NewPage,
+    pub now: Timestamp,
+}
+
+impl Operation for PageAdd {
+    type Answer = bool;
+
+    fn bytes(&self) -> usize {
+        self.page.deliveries.iter().map(|delivery| 256 + delivery.recipient.len() + delivery.address.len()).sum()
+    }
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Outcome<bool> {
+        tx.memory.see(self.now);
+        let NewPage { message, cursor, deliveries, last } = &self.page;
+        let here = i64::try_from(*cursor).unwrap_or(i64::MAX);
+        let next = here.saturating_add(i64::try_from(deliveries.len()).unwrap_or(i64::MAX));
+        let moved = tx
+            .db
+            .prepare_cached("UPDATE expansion SET cursor = ?3 WHERE message = ?1 AND cursor = ?2")?
+            .execute(params![message.get(), here, next])?;
+        if moved == 0 {
+            return Ok(false);
+        }
+        if *last {
+            expansion_end(tx.db, *message)?;
+        }
+        let (Some(head), Some(tail)) = (deliveries.first(), deliveries.last()) else { return Ok(true) };
+        tx.db.prepare_cached("INSERT INTO page VALUES (?1, ?2, ?3)")?.execute(params![
+            message.get(),
+            head.id.get(),
+            tail.id.get()
+        ])?;
+        let (app, channel, priority) = tx
+            .db
+            .prepare_cached("SELECT app, channel, priority FROM message WHERE id = ?1")?
+            .query_row([message.get()], |row| Ok((AppNo(row.get(0)?), ChannelNo(row.get(1)?), priority_read(row, 2))))
+            .optional()?
+            .ok_or_else(|| Trouble::Damaged(format!("message {message} is being expanded and is not there")))?;
+        let page = Page { message: *message, app, priority: priority?, channel };
+        let parcel = page.parcel(deliveries).unwrap_or(Parcel { id: head.id, due: self.now });
+        page.insert(tx, deliveries, parcel, None)?;
+        Ok(true)
+    }
+}
+
+/// Begins the expansion of a message.
+pub(crate) fn expansion_insert(db: &Connection, message: Id, rest: &[u8]) -> Outcome<()> {
+    db.prepare_cached("INSERT INTO expansion VALUES (?1, 0)")?.execute([message.get()])?;
+    db.prepare_cached("INSERT INTO audience VALUES (?1, ?2)")?.execute(params![message.get(), rest])?;
+    Ok(())
+}
+
+/// Ends the expansion of a message: nothing more follows.
+pub(crate) fn expansion_end(db: &Connection, message: Id) -> Outcome<()> {
+    let was = db.prepare_cached("DELETE FROM expansion WHERE message = ?1")?.execute([message.get()])?;
+    if was > 0 {
+        db.prepare_cached("DELETE FROM audience WHERE message = ?1")?.execute([message.get()])?;
+        db.prepare_cached("UPDATE message SET state = ?2 WHERE id = ?1")?
+            .execute(params![message.get(), MessageState::Expanded.as_str()])?;
+    }
+    Ok(())
+}
+
+/// The stored form of who follows in later pages.
+pub(crate) fn rest_encode(rest: &[Addressee]) -> Vec<u8> {
+    let rows: Vec<_> =
+        rest.iter().map(|who| (&who.recipient, &who.address, who.skipped.map(|reason| reason.as_str()))).collect();
+    serde_json::to_vec(&rows).unwrap_or_default()
+}
+
+/// Reads what [`rest_encode`] wrote.
+pub(crate) fn rest_decode(bytes: &[u8]) -> Outcome<Vec<Addressee>> {
+    let rows: Vec<(String, String, Option<String>)> =
+        serde_json::from_slice(bytes).map_err(|error| Trouble::Damaged(format!("an audience: {error}")))?;
+    rows.into_iter()
+        .map(|(recipient, address, skipped)| {
+            Ok(Addressee { recipient, address, skipped: skipped.as_deref().map(reason_named).transpose()? })
+        })
+        .collect()
+}

@@ -1,0 +1,89 @@
+//! Applying a plan: what it declares, in one transaction with the version that tells nodes to read it.
+
+use hongyan_core::{
+    setup::User,
+    store::{Declaration, PlanChange},
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{operation::Operation, transaction::Transaction, trouble::Outcome};
+
+/// The operation.
+pub(crate) struct PlanApply {
+    pub plan: PlanChange,
+}
+
+impl Operation for PlanApply {
+    type Answer = bool;
+
+    fn bytes(&self) -> usize {
+        let declared: usize = self.plan.declarations.iter().map(|declaration| declaration.doc.len()).sum();
+        declared + 128 * self.plan.users.len()
+    }
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Outcome<bool> {
+        let raised = tx
+            .db
+            .prepare_cached("UPDATE setup SET version = version + 1, plan = ?1 WHERE plan <> ?1")?
+            .execute([&self.plan.hash])?;
+        if raised == 0 {
+            return Ok(false);
+        }
+        for declaration in &self.plan.declarations {
+            declare(tx.db, declaration)?;
+        }
+        for user in &self.plan.users {
+            person_keep(tx.db, user)?;
+        }
+        Ok(true)
+    }
+}
+
+/// Keeps a declaration. A code that is new to its kind gets the next number; one that is known keeps its own.
+fn declare(db: &Connection, Declaration { kind, code, doc, .. }: &Declaration) -> Outcome<()> {
+    let known = db
+        .prepare_cached("UPDATE declaration SET doc = ?3 WHERE kind = ?1 AND code = ?2")?
+        .execute([kind, code, doc])?;
+    if known > 0 {
+        return Ok(());
+    }
+    let no: u32 = db
+        .prepare_cached(
+            "INSERT INTO numbering VALUES (?1, 1) ON CONFLICT (kind) DO UPDATE SET last = last + 1 RETURNING last",
+        )?
+        .query_row([kind], |row| row.get(0))?;
+    db.prepare_cached("INSERT INTO declaration VALUES (?1, ?2, ?3, ?4)")?.execute(params![kind, code, no, doc])?;
+    Ok(())
+}
+
+fn person_keep(db: &Connection, user: &User) -> Outcome<()> {
+    let User { code, name, email, phone, wecom, openid, enabled } = user;
+    db.prepare_cached("INSERT OR REPLACE INTO person VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+        .execute(params![code, name, email, phone, wecom, openid, enabled])?;
+    Ok(())
+}
+
+/// Keeps a note, unless there is one.
+pub(crate) struct NoteOnce {
+    pub key: String,
+    pub value: String,
+}
+
+impl Operation for NoteOnce {
+    type Answer = String;
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Outcome<String> {
+        let kept = tx
+            .db
+            .prepare_cached("INSERT INTO note VALUES (?1, ?2) ON CONFLICT DO NOTHING RETURNING value")?
+            .query_row([&self.key, &self.value], |row| row.get(0))
+            .optional()?;
+        match kept {
+            Some(value) => Ok(value),
+            None => Ok(tx
+                .db
+                .prepare_cached("SELECT value FROM note WHERE key = ?1")?
+                .query_row([&self.key], |row| row.get(0))?),
+        }
+    }
+}

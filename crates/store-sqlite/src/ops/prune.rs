@@ -1,0 +1,93 @@
+//! Forgetting history: old messages in the order of their ids, a few at a time, never one with an open delivery; and
+//! idempotency keys whose time is over.
+
+use hongyan_core::{id::Id, limits, time::Timestamp};
+use rusqlite::{Connection, params};
+
+use crate::{operation::Operation, reads, row::id_read, transaction::Transaction, trouble::Outcome};
+
+/// The operation.
+pub(crate) struct Prune {
+    pub before: Timestamp,
+    pub limit: usize,
+    pub now: Timestamp,
+}
+
+/// How many messages one call looks at, of those that must stay.
+const KEPT_MAX: usize = 10_000;
+
+impl Operation for Prune {
+    type Answer = usize;
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Outcome<usize> {
+        tx.memory.see(self.now);
+        let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
+        tx.db
+            .prepare_cached(
+                "DELETE FROM idempotency WHERE (app, key) IN \
+                 (SELECT app, key FROM idempotency INDEXED BY idempotency_expires WHERE expires <= ?1 LIMIT ?2)",
+            )?
+            .execute(params![self.now.ms(), limit])?;
+        let (mut pruned, mut kept) = (0, 0);
+        while pruned < self.limit && kept < KEPT_MAX {
+            let Some((id, accepted)) = message_after(tx.db, tx.memory.prune_after)? else {
+                tx.memory.prune_after = 0;
+                break;
+            };
+            // The time in an id runs at most so far ahead of the time of acceptance: nothing old follows.
+            if id.time() > self.before + limits::ID_BORROW_MAX {
+                tx.memory.prune_after = 0;
+                break;
+            }
+            tx.memory.prune_after = id.get();
+            if accepted < self.before && !is_open(tx.db, id)? {
+                message_delete(tx.db, id)?;
+                pruned += 1;
+            } else {
+                kept += 1;
+            }
+        }
+        Ok(pruned)
+    }
+}
+
+fn message_after(db: &Connection, after: i64) -> Outcome<Option<(Id, Timestamp)>> {
+    let mut find = db.prepare_cached("SELECT id, accepted FROM message WHERE id > ?1 ORDER BY id LIMIT 1")?;
+    let mut rows = find.query([after])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some((id_read(row, 0)?, Timestamp::from_ms(row.get(1)?))))
+}
+
+fn is_open(db: &Connection, message: Id) -> Outcome<bool> {
+    if db.prepare_cached("SELECT 1 FROM expansion WHERE message = ?1")?.exists([message.get()])? {
+        return Ok(true);
+    }
+    let mut open =
+        db.prepare_cached("SELECT 1 FROM delivery WHERE id BETWEEN ?2 AND ?3 AND message = ?1 AND state <= 2")?;
+    for (first, last) in reads::pages(db, message)? {
+        if open.exists([message.get(), first, last])? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn message_delete(db: &Connection, message: Id) -> Outcome<()> {
+    for (first, last) in reads::pages(db, message)? {
+        let range = [message.get(), first, last];
+        db.prepare_cached(
+            "DELETE FROM attempt WHERE delivery IN (SELECT id FROM delivery WHERE id BETWEEN ?2 AND ?3 AND message = ?1)",
+        )?
+        .execute(range)?;
+        db.prepare_cached("DELETE FROM delivery WHERE id BETWEEN ?2 AND ?3 AND message = ?1")?.execute(range)?;
+    }
+    for sql in [
+        "DELETE FROM page WHERE message = ?1",
+        "DELETE FROM content WHERE message = ?1",
+        "DELETE FROM attachment WHERE message = ?1",
+        "DELETE FROM message WHERE id = ?1",
+    ] {
+        db.prepare_cached(sql)?.execute([message.get()])?;
+    }
+    Ok(())
+}

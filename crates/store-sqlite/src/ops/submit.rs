@@ -1,0 +1,247 @@
+//! Storing a request: message, content, first page, idempotency key, all in one commit. What is due now is born leased where
+//! the channel has a free slot and nothing waits before it (design 3).
+
+use hongyan_core::{
+    delivery::{Event, Reason, State, step},
+    id::Id,
+    limits,
+    message::{Idempotency, Message, MessageState, Priority},
+    setup::{AppNo, ChannelNo},
+    store::{Batch, Cargo, Lease, LeasedRow, NewDelivery, Submitted},
+    time::Timestamp,
+};
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::{
+    operation::Operation,
+    ops::claim::suspects_reign,
+    row::{Row, id_read},
+    transaction::Transaction,
+    trouble::Outcome,
+};
+
+/// The operation; what can be prepared outside the writer is.
+pub(crate) struct Submit {
+    batch: Batch,
+    content: Vec<u8>,
+    rest: Option<Vec<u8>>,
+    now: Timestamp,
+}
+
+impl Submit {
+    pub(crate) fn new(batch: Batch, now: Timestamp) -> Self {
+        let content = batch.content.to_bytes();
+        let rest = (!batch.rest.is_empty()).then(|| crate::ops::page::rest_encode(&batch.rest));
+        Self { batch, content, rest, now }
+    }
+}
+
+/// What a row of a page takes beside its content, roughly.
+const ROW_BYTES: usize = 256;
+
+impl Operation for Submit {
+    type Answer = Submitted;
+
+    fn bytes(&self) -> usize {
+        let attachments: usize = self.batch.attachments.iter().map(Vec::len).sum();
+        let rows = self.batch.page.len() * ROW_BYTES;
+        self.content.len() + attachments + rows + self.rest.as_ref().map_or(0, Vec::len) + ROW_BYTES
+    }
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Outcome<Submitted> {
+        tx.memory.see(self.now);
+        let batch = &self.batch;
+        if let Some(idempotency) = &batch.idempotency
+            && let Some(seen) = key_keep(tx.db, &batch.message, idempotency, self.now)?
+        {
+            return Ok(seen);
+        }
+        message_insert(tx.db, batch)?;
+        tx.db
+            .prepare_cached("INSERT INTO content VALUES (?1, ?2)")?
+            .execute(params![batch.message.id.get(), self.content])?;
+        for (no, body) in (0i64..).zip(batch.attachments.iter()) {
+            tx.db.prepare_cached("INSERT INTO attachment VALUES (?1, ?2, ?3)")?.execute(params![
+                batch.message.id.get(),
+                no,
+                body
+            ])?;
+        }
+        if let Some(rest) = &self.rest {
+            crate::ops::page::expansion_insert(tx.db, batch.message.id, rest)?;
+        }
+        let page = Page {
+            message: batch.message.id,
+            app: batch.message.app,
+            priority: batch.message.priority,
+            channel: batch.channel,
+        };
+        if let Some(parcel) = page.parcel(&batch.page) {
+            let born_leased = parcel.due <= self.now && slot_free(tx, batch.channel, self.now)?;
+            let rows = page.insert(tx, &batch.page, parcel, born_leased.then_some(self.now))?;
+            if born_leased {
+                tx.hand_over(self.lease(parcel.id, rows));
+            }
+        } else {
+            page.insert(tx, &batch.page, Parcel { id: batch.message.id, due: self.now }, None)?;
+        }
+        Ok(Submitted::Stored)
+    }
+}
+
+impl Submit {
+    fn lease(&self, parcel: Id, rows: Vec<LeasedRow>) -> Lease {
+        let Batch { message, channel, content, attachments, .. } = &self.batch;
+        Lease {
+            parcel,
+            message: message.id,
+            channel: *channel,
+            app: message.app,
+            priority: message.priority,
+            accepted: message.accepted,
+            cargo: Some(Cargo { content: content.clone(), attachments: attachments.clone() }),
+            rows,
+        }
+    }
+}
+
+/// Whether a parcel of `channel` that is due may be born leased: nothing that is due waits before it, nothing is in flight
+/// or about to be that must be alone, and the desk has a slot, which is then taken.
+fn slot_free(tx: &mut Transaction<'_>, channel: ChannelNo, now: Timestamp) -> Outcome<bool> {
+    let memory = &mut *tx.memory;
+    if suspects_reign(memory, now) || memory.suspects.any(channel) || memory.ready.is_due(channel, now, tx.db)? {
+        return Ok(false);
+    }
+    Ok(tx.reserve(channel))
+}
+
+/// What the deliveries of a page have in common.
+pub(crate) struct Page {
+    pub message: Id,
+    pub app: AppNo,
+    pub priority: Priority,
+    pub channel: ChannelNo,
+}
+
+/// The one parcel of a page.
+#[derive(Clone, Copy)]
+pub(crate) struct Parcel {
+    pub id: Id,
+    pub due: Timestamp,
+}
+
+impl Page {
+    /// The parcel that a page's ready deliveries make: the first one's id, and one due time for all, the latest.
+    pub(crate) fn parcel(&self, deliveries: &[NewDelivery]) -> Option<Parcel> {
+        let ready = || deliveries.iter().filter(|delivery| delivery.track.state == State::Ready);
+        let id = ready().next()?.id;
+        Some(Parcel { id, due: ready().map(|delivery| delivery.track.due).max()? })
+    }
+
+    /// Inserts a page; those that are ready, leased at once where `lease_at` says so. Answers the leased rows.
+    pub(crate) fn insert(
+        &self,
+        tx: &mut Transaction<'_>,
+        deliveries: &[NewDelivery],
+        parcel: Parcel,
+        lease_at: Option<Timestamp>,
+    ) -> Outcome<Vec<LeasedRow>> {
+        let mut leased = Vec::new();
+        for delivery in deliveries {
+            let mut track = delivery.track;
+            if track.state == State::Ready {
+                track.due = parcel.due;
+                if let Some(now) = lease_at
+                    && let Some(claimed) = step(&track, &Event::Claim, &tx.memory.any_policy, now)
+                {
+                    track = claimed;
+                    leased.push(LeasedRow { id: delivery.id, address: delivery.address.clone(), track });
+                }
+            }
+            let Self { message, app, priority, channel } = *self;
+            let row = Row { id: delivery.id, message, parcel: parcel.id, channel, app, priority, track };
+            delivery_insert(tx.db, &row, delivery)?;
+            tx.memory.arrived(row);
+            if track.state == State::Ready {
+                tx.wake(channel);
+            }
+        }
+        Ok(leased)
+    }
+}
+
+fn delivery_insert(db: &Connection, row: &Row, delivery: &NewDelivery) -> Outcome<()> {
+    let track = &row.track;
+    db.prepare_cached(
+        "INSERT INTO delivery VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    )?
+    .execute(params![
+        row.id.get(),
+        row.message.get(),
+        row.parcel.get(),
+        row.channel.0,
+        row.priority.number(),
+        row.app.0,
+        track.state.number(),
+        track.lease,
+        track.tries,
+        track.crashes,
+        track.due.ms(),
+        track.expires.ms(),
+        track.first_try.map(Timestamp::ms),
+        track.maybe_duplicate,
+        track.reason.map(Reason::as_str),
+        delivery.recipient,
+        (delivery.address != delivery.recipient).then_some(&delivery.address),
+    ])?;
+    Ok(())
+}
+
+fn message_insert(db: &Connection, batch: &Batch) -> Outcome<()> {
+    let Message { id, app, dialect, operation, user, priority, state, accepted, expires } = &batch.message;
+    let state = if batch.rest.is_empty() { *state } else { MessageState::Expanding };
+    let last = batch.page.last().map_or(*id, |delivery| delivery.id);
+    db.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?.execute(
+        params![
+            id.get(),
+            app.0,
+            batch.channel.0,
+            dialect.as_str(),
+            operation,
+            user,
+            priority.number(),
+            state.as_str(),
+            accepted.ms(),
+            expires.ms(),
+            last.get(),
+            batch.attachments.len() as i64,
+        ],
+    )?;
+    Ok(())
+}
+
+/// Keeps an idempotency key, unless it is known and not yet forgotten: then that is the answer.
+fn key_keep(
+    db: &Connection,
+    message: &Message,
+    idempotency: &Idempotency,
+    now: Timestamp,
+) -> Outcome<Option<Submitted>> {
+    let known = db
+        .prepare_cached("SELECT message, fingerprint FROM idempotency WHERE app = ?1 AND key = ?2 AND expires > ?3")?
+        .query_row(params![message.app.0, idempotency.key, now.ms()], |row| {
+            Ok((id_read(row, 0), row.get_ref(1)?.as_blob()? == idempotency.fingerprint))
+        })
+        .optional()?;
+    if let Some((seen, same)) = known {
+        return Ok(Some(if same { Submitted::Seen(seen?) } else { Submitted::KeyReused }));
+    }
+    db.prepare_cached("INSERT OR REPLACE INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+        message.app.0,
+        idempotency.key,
+        idempotency.fingerprint,
+        message.id.get(),
+        (now + limits::IDEMPOTENCY_KEPT).ms(),
+    ])?;
+    Ok(None)
+}

@@ -1,0 +1,189 @@
+//! The tables, as a list of migrations: version n of the schema is what the first n of them make. Each runs in one
+//! transaction that also raises `user_version`; a migration that has shipped is never edited.
+//!
+//! What shapes the tables (`guides/performance.md` 2): rowids that grow, so that every insert appends; the narrow `delivery`
+//! is the only table that is updated often; what is large or cold lies apart; the only indexes of the hot table are partial
+//! and hold what waits or is in flight, never history.
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+/// Marks a file as ours: "HGYN".
+pub(crate) const APPLICATION_ID: u32 = 0x4847_594E;
+
+/// The page size of new files: 8 KiB, measured to be the fastest for this schema.
+pub(crate) const PAGE_BYTES: u32 = 8_192;
+
+/// The schema version that this program writes.
+pub(crate) const VERSION: u32 = 1;
+
+/// How long a connection waits for a lock: nobody of ours holds one for long, but an operator's shell may.
+pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
+
+const MIGRATIONS: [&str; VERSION as usize] = [V1];
+
+/// The limit is written into two partial indexes below.
+const _: () = assert!(hongyan_core::limits::CRASHES_BEFORE_ALONE == 3);
+
+/// Brings the schema from version `from` to [`VERSION`].
+pub(crate) fn migrate(db: &mut Connection, from: u32) -> rusqlite::Result<()> {
+    for (version, sql) in (1u32..).zip(MIGRATIONS).skip(from as usize) {
+        let step = db.transaction()?;
+        step.execute_batch(sql)?;
+        step.pragma_update(None, "user_version", version)?;
+        step.commit()?;
+    }
+    Ok(())
+}
+
+const V1: &str = "
+-- Times are milliseconds since 1970-01-01 UTC; ids are those of design 1; states are `State::number`.
+
+-- One accepted request. Written once, but for its state.
+CREATE TABLE message (
+    id          INTEGER PRIMARY KEY,
+    app         INTEGER NOT NULL,
+    channel     INTEGER NOT NULL,
+    dialect     TEXT NOT NULL,
+    operation   TEXT NOT NULL,
+    user        TEXT NOT NULL,
+    priority    INTEGER NOT NULL,
+    state       TEXT NOT NULL,
+    accepted    INTEGER NOT NULL,
+    expires     INTEGER NOT NULL,
+    last        INTEGER NOT NULL,   -- the last delivery of the first page, which begins right after this id: finding a
+                                    -- message's deliveries is a range over the primary key; its own id where there are none
+    attachments INTEGER NOT NULL    -- how many
+) STRICT;
+
+-- What a message says, as JSON (`Content`): read once per try, so apart from the rows that are read to decide.
+CREATE TABLE content (
+    message INTEGER PRIMARY KEY,
+    body    BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE attachment (
+    message INTEGER NOT NULL,
+    no      INTEGER NOT NULL,
+    body    BLOB NOT NULL,
+    PRIMARY KEY (message, no)
+) STRICT, WITHOUT ROWID;
+
+-- One recipient of a message: the hot table, narrow.
+CREATE TABLE delivery (
+    id              INTEGER PRIMARY KEY,
+    message         INTEGER NOT NULL,
+    parcel          INTEGER NOT NULL,   -- the unit of claim: the id of its first delivery when it was stored
+    channel         INTEGER NOT NULL,
+    priority        INTEGER NOT NULL,
+    app             INTEGER NOT NULL,
+    state           INTEGER NOT NULL,
+    lease           INTEGER NOT NULL,   -- grows at every claim, fences every write
+    tries           INTEGER NOT NULL,
+    crashes         INTEGER NOT NULL,   -- consecutive crashes of the node while this was in flight
+    due             INTEGER NOT NULL,
+    expires         INTEGER NOT NULL,
+    first_try       INTEGER,            -- when a call that cannot be taken back was first begun
+    maybe_duplicate INTEGER NOT NULL,
+    reason          TEXT,
+    recipient       TEXT NOT NULL,
+    address         TEXT                -- absent: the same as the recipient, as it is for most mail
+) STRICT;
+
+-- What waits, in the order in which it is handed out: rows of one parcel have one due and lie side by side. `expires` lets
+-- the search for what is over stay inside the index.
+CREATE INDEX ready ON delivery (channel, priority, app, due, parcel, expires) WHERE state = 0 AND crashes < 3;
+-- What waits and must be sent alone because the node died with it again and again.
+CREATE INDEX suspect ON delivery (channel, due, parcel, expires) WHERE state = 0 AND crashes >= 3;
+-- What is in flight: what recovery takes back after a crash. Tiny.
+CREATE INDEX held ON delivery (parcel) WHERE state IN (1, 2);
+
+-- Tries, in the order in which they were recorded.
+CREATE TABLE attempt (
+    delivery INTEGER NOT NULL,
+    no       INTEGER NOT NULL,
+    provider INTEGER NOT NULL,
+    started  INTEGER NOT NULL,
+    took_ms  INTEGER NOT NULL,
+    outcome  TEXT NOT NULL,
+    reply    TEXT NOT NULL,
+    PRIMARY KEY (delivery, no)
+) STRICT, WITHOUT ROWID;
+
+-- The later pages of large audiences: id ranges of deliveries. The first page needs no row here.
+CREATE TABLE page (
+    message INTEGER NOT NULL,
+    first   INTEGER NOT NULL,
+    last    INTEGER NOT NULL,
+    PRIMARY KEY (message, first)
+) STRICT, WITHOUT ROWID;
+
+-- Messages whose audience is not yet expanded. The cursor, which moves, lies apart from the list, which is large.
+CREATE TABLE expansion (
+    message INTEGER PRIMARY KEY,
+    cursor  INTEGER NOT NULL        -- how many of the rest are expanded
+) STRICT;
+CREATE TABLE audience (
+    message INTEGER PRIMARY KEY,
+    rest    BLOB NOT NULL           -- JSON: [[recipient, address, reason it is skipped or null], ...]
+) STRICT;
+
+CREATE TABLE idempotency (
+    app         INTEGER NOT NULL,
+    key         TEXT NOT NULL,
+    fingerprint BLOB NOT NULL,
+    message     INTEGER NOT NULL,
+    expires     INTEGER NOT NULL,
+    PRIMARY KEY (app, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_expires ON idempotency (expires);
+
+-- What a plan declared: apps, channels, providers, settings.
+CREATE TABLE declaration (
+    kind TEXT NOT NULL,
+    code TEXT NOT NULL,
+    no   INTEGER NOT NULL,
+    doc  TEXT NOT NULL,
+    PRIMARY KEY (kind, code)
+) STRICT, WITHOUT ROWID;
+-- The last number given to each kind, so that no number is given twice even when what had it is gone.
+CREATE TABLE numbering (
+    kind TEXT PRIMARY KEY,
+    last INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+-- One row: the version of what is declared, the hash of the plan applied last, when the store was last found writable.
+CREATE TABLE setup (
+    one     INTEGER PRIMARY KEY CHECK (one = 1),
+    version INTEGER NOT NULL,
+    plan    TEXT NOT NULL,
+    pinged  INTEGER NOT NULL
+) STRICT;
+INSERT INTO setup VALUES (1, 0, '', 0);
+
+CREATE TABLE person (
+    code    TEXT PRIMARY KEY,
+    name    TEXT NOT NULL,
+    email   TEXT NOT NULL,
+    phone   TEXT NOT NULL,
+    wecom   TEXT NOT NULL,
+    openid  TEXT NOT NULL,
+    enabled INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE note (
+    key   TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE capture (
+    seq        INTEGER PRIMARY KEY, -- without gaps, so that the oldest are found without counting
+    id         INTEGER NOT NULL UNIQUE,
+    message    INTEGER NOT NULL,
+    provider   TEXT NOT NULL,
+    at         INTEGER NOT NULL,
+    sender     TEXT NOT NULL,
+    recipients TEXT NOT NULL,       -- JSON array
+    body       BLOB NOT NULL
+) STRICT;
+";

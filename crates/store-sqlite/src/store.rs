@@ -1,0 +1,202 @@
+//! The store itself: each method of the port is handed to the writer as an operation, or to a reader as a look-up.
+
+use std::{
+    fs::File,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use async_trait::async_trait;
+use hongyan_core::{
+    delivery::Track,
+    id::Id,
+    ports::{Desk, Progress},
+    setup::{ChannelNo, User},
+    store::{
+        Batch, Capture, Captures, Cargo, Change, Commits, Declaration, Declarations, Deliveries, Depth, Expansion,
+        Lease, MessageRecord, Messages, Page, PlanChange, Policies, Recovered, StoreResult, Submitted, Upkeep,
+    },
+    time::Timestamp,
+};
+
+use crate::{
+    checkpoint::Checkpointer,
+    ops::{
+        cancel::Cancel,
+        capture::CaptureAdd,
+        claim::Claim,
+        depth::{Depths, NextDue},
+        expire::Expire,
+        page::PageAdd,
+        plan::{NoteOnce, PlanApply},
+        prune::Prune,
+        recover::Recover,
+        settle::Settle,
+        submit::Submit,
+        upkeep::Ping,
+    },
+    readers::Readers,
+    reads,
+    transaction::Links,
+    writer::Writer,
+};
+
+/// A store in one SQLite file. Made by [`crate::open`]; dropping it finishes what waits and frees the file.
+pub struct SqliteStore {
+    inner: Arc<Inner>,
+}
+
+/// What is taken down in this order: nothing new is written, nothing read, nothing copied, and then the file is free.
+struct Inner {
+    writer: Writer,
+    readers: Readers,
+    checkpointer: Mutex<Option<Checkpointer>>,
+    lock: Mutex<Option<File>>,
+}
+
+impl SqliteStore {
+    pub(crate) fn new(writer: Writer, readers: Readers, checkpointer: Checkpointer, lock: File) -> Self {
+        let (checkpointer, lock) = (Mutex::new(Some(checkpointer)), Mutex::new(Some(lock)));
+        Self { inner: Arc::new(Inner { writer, readers, checkpointer, lock }) }
+    }
+}
+
+impl Inner {
+    /// Ends the threads and frees the file. Blocks.
+    fn close(&self) {
+        self.readers.close();
+        self.checkpointer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // The last connection to go copies what is left of the log and removes it.
+        self.writer.close();
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+#[async_trait]
+impl Messages for SqliteStore {
+    async fn submit(&self, batch: Batch, now: Timestamp) -> StoreResult<Submitted> {
+        self.inner.writer.write_or_refuse(Submit::new(batch, now)).await
+    }
+
+    async fn page_add(&self, page: Page, now: Timestamp) -> StoreResult<bool> {
+        self.inner.writer.write(PageAdd { page, now }).await
+    }
+
+    async fn expansions(&self, after: Option<Id>, limit: usize) -> StoreResult<Vec<Expansion>> {
+        self.inner.readers.read(move |db| reads::expansions(db, after, limit)).await
+    }
+
+    async fn message_read(&self, id: Id) -> StoreResult<Option<MessageRecord>> {
+        self.inner.readers.read(move |db| reads::message(db, id)).await
+    }
+
+    async fn message_cancel(&self, message: Id, now: Timestamp) -> StoreResult<usize> {
+        self.inner.writer.write(Cancel { message, now }).await
+    }
+}
+
+#[async_trait]
+impl Deliveries for SqliteStore {
+    async fn claim(&self, channel: ChannelNo, limit: usize, now: Timestamp) -> StoreResult<Vec<Lease>> {
+        let back_door = self.inner.writer.back_door();
+        Ok(self.inner.writer.write(Claim { channel, limit, now, back_door }).await?.into_leases())
+    }
+
+    async fn cargo_read(&self, messages: Vec<Id>) -> StoreResult<Vec<(Id, Cargo)>> {
+        let stored = self.inner.readers.read(move |db| reads::cargo(db, &messages)).await?;
+        stored.into_iter().map(|cargo| cargo.decode().map_err(|trouble| trouble.told())).collect()
+    }
+
+    async fn settle(&self, changes: Vec<Change>, now: Timestamp) -> StoreResult<Vec<Option<Track>>> {
+        self.inner.writer.write(Settle { changes, now }).await
+    }
+
+    async fn recover(&self, policies: Policies, now: Timestamp) -> StoreResult<Recovered> {
+        self.inner.writer.write(Recover { policies, now }).await
+    }
+
+    async fn expire(&self, limit: usize, now: Timestamp) -> StoreResult<usize> {
+        self.inner.writer.write(Expire { limit, now }).await
+    }
+
+    async fn next_due(&self, channel: ChannelNo, now: Timestamp) -> StoreResult<Option<Timestamp>> {
+        self.inner.writer.write(NextDue { channel, now }).await
+    }
+
+    async fn depths(&self) -> StoreResult<Vec<Depth>> {
+        self.inner.writer.write(Depths).await
+    }
+}
+
+#[async_trait]
+impl Declarations for SqliteStore {
+    async fn setup_version(&self) -> StoreResult<i64> {
+        self.inner.readers.read(reads::setup_version).await
+    }
+
+    async fn declarations(&self) -> StoreResult<(i64, Vec<Declaration>)> {
+        self.inner.readers.read(reads::declarations).await
+    }
+
+    async fn plan_apply(&self, plan: PlanChange) -> StoreResult<bool> {
+        self.inner.writer.write(PlanApply { plan }).await
+    }
+
+    async fn users_find(&self, codes: Vec<String>) -> StoreResult<Vec<User>> {
+        self.inner.readers.read(move |db| reads::users(db, &codes)).await
+    }
+
+    async fn note_once(&self, key: &str, value: &str) -> StoreResult<String> {
+        self.inner.writer.write(NoteOnce { key: key.to_owned(), value: value.to_owned() }).await
+    }
+
+    async fn note_read(&self, key: &str) -> StoreResult<Option<String>> {
+        let key = key.to_owned();
+        self.inner.readers.read(move |db| reads::note(db, &key)).await
+    }
+}
+
+#[async_trait]
+impl Captures for SqliteStore {
+    async fn capture_add(&self, capture: Capture) -> StoreResult<()> {
+        self.inner.writer.write(CaptureAdd { capture }).await
+    }
+
+    async fn captures(&self, before: Option<Id>, limit: usize) -> StoreResult<Vec<Capture>> {
+        self.inner.readers.read(move |db| reads::captures(db, before, limit)).await
+    }
+}
+
+#[async_trait]
+impl Upkeep for SqliteStore {
+    fn attach(&self, desk: Arc<dyn Desk>, progress: Arc<dyn Progress>) {
+        self.inner.writer.attach(Links { desk, progress });
+    }
+
+    async fn last_id(&self) -> StoreResult<Option<Id>> {
+        self.inner.readers.read(reads::last_id).await
+    }
+
+    async fn prune(&self, before: Timestamp, limit: usize, now: Timestamp) -> StoreResult<usize> {
+        self.inner.writer.write(Prune { before, limit, now }).await
+    }
+
+    async fn ping(&self, now: Timestamp) -> StoreResult<()> {
+        self.inner.writer.write(Ping { now }).await
+    }
+
+    fn commits(&self) -> Commits {
+        self.inner.writer.commits()
+    }
+
+    async fn close(&self) {
+        let inner = Arc::clone(&self.inner);
+        // A closing that panicked has nothing more to close.
+        let _ = tokio::task::spawn_blocking(move || inner.close()).await;
+    }
+}

@@ -1,0 +1,381 @@
+//! A node in miniature: a store on a bench, a clock moved by hand, a desk and a progress that only remember.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use hongyan_core::{
+    content::{Body, Content, Mail},
+    delivery::{Event, Policy, Reason, Repeat, State, Track},
+    id::{Id, IdSource},
+    message::{Dialect, Idempotency, Message, MessageState, Priority},
+    outcome::{Fault, Outcome, Receipts},
+    ports::{Desk, Moved, Progress},
+    retry::{RetrySchedule, Roll},
+    setup::{AppNo, ChannelNo, ProviderNo},
+    store::{
+        Addressee, Attempt, Batch, Change, DeliveryRecord, Lease, LeasedRow, MessageRecord, NewDelivery, Policies,
+        Store, Submitted,
+    },
+    time::Timestamp,
+};
+
+use crate::Bench;
+
+/// The channel of most cases.
+pub const MAIL: ChannelNo = ChannelNo(1);
+/// Another channel, which may not repeat.
+pub const SMS: ChannelNo = ChannelNo(2);
+
+/// A node on a bench.
+pub struct World<'a> {
+    bench: &'a dyn Bench,
+    store: Option<Arc<dyn Store>>,
+    pub ids: IdSource,
+    pub now: Timestamp,
+    pub desk: Arc<StubDesk>,
+    pub progress: Arc<StubProgress>,
+}
+
+impl<'a> World<'a> {
+    /// A node on an empty store; its desk has no slots.
+    pub async fn begin(bench: &'a dyn Bench) -> Self {
+        let mut world = Self {
+            bench,
+            store: None,
+            ids: IdSource::new(0, None),
+            now: Timestamp::from_ms(1_800_000_000_000),
+            desk: Arc::default(),
+            progress: Arc::default(),
+        };
+        world.start().await;
+        world
+    }
+
+    pub fn store(&self) -> &dyn Store {
+        &**self.store.as_ref().expect("the node runs")
+    }
+
+    /// The store, to be shared with a task; it must be gone before the node dies.
+    pub fn store_arc(&self) -> Arc<dyn Store> {
+        Arc::clone(self.store.as_ref().expect("the node runs"))
+    }
+
+    pub async fn start(&mut self) {
+        let store = self.bench.open().await;
+        store.attach(self.desk.clone(), self.progress.clone());
+        self.store = Some(store);
+    }
+
+    /// The node dies and starts again; nothing is recovered yet.
+    pub async fn crash(&mut self) {
+        self.bench.crash(self.store.take().expect("the node runs")).await;
+        self.desk.forget();
+        self.start().await;
+    }
+
+    /// The node dies, starts again and recovers.
+    pub async fn crash_and_recover(&mut self) -> hongyan_core::store::Recovered {
+        self.crash().await;
+        self.store().recover(policies(), self.now).await.expect("recovers")
+    }
+
+    pub fn pass(&mut self, time: Duration) {
+        self.now = self.now + time;
+    }
+
+    /// A request as `order` says, with ids of its own.
+    pub fn batch(&self, order: &Order) -> Batch {
+        let id = self.ids.block(order.to.len() + 1, 0, self.now).expect("ids");
+        let expires = self.now + order.lives;
+        let page = order.to.iter().enumerate().map(|(n, to)| NewDelivery {
+            id: id.plus(n + 1),
+            recipient: to.clone(),
+            address: if order.skipped.contains(to) { String::new() } else { format!("{to}@example.com") },
+            track: if order.skipped.contains(to) {
+                Track::skipped(Reason::UnknownUser, self.now, expires)
+            } else {
+                Track::ready(self.now + order.due_in, expires)
+            },
+        });
+        Batch {
+            message: Message {
+                id,
+                app: order.app,
+                dialect: Dialect::Cmsi,
+                operation: "send_mail".into(),
+                user: "admin".into(),
+                priority: order.priority,
+                state: if order.rest.is_empty() { MessageState::Expanded } else { MessageState::Expanding },
+                accepted: self.now,
+                expires,
+            },
+            idempotency: order
+                .key
+                .as_ref()
+                .map(|(key, fingerprint)| Idempotency { key: key.clone(), fingerprint: [*fingerprint; 32] }),
+            channel: order.channel,
+            content: Arc::new(content(&order.text)),
+            attachments: Arc::new(order.attachments.clone()),
+            page: page.collect(),
+            rest: order.rest.clone(),
+        }
+    }
+
+    /// Submits a request that must be stored; answers the message's id.
+    pub async fn submit(&self, order: &Order) -> Id {
+        let batch = self.batch(order);
+        let id = batch.message.id;
+        assert_eq!(self.store().submit(batch, self.now).await, Ok(Submitted::Stored));
+        id
+    }
+
+    pub async fn claim(&self, channel: ChannelNo, limit: usize) -> Vec<Lease> {
+        self.store().claim(channel, limit, self.now).await.expect("claims")
+    }
+
+    /// Claims exactly one parcel.
+    pub async fn claim_one(&self, channel: ChannelNo) -> Lease {
+        let mut leases = self.claim(channel, 1).await;
+        assert_eq!(leases.len(), 1, "one parcel is due");
+        leases.remove(0)
+    }
+
+    pub async fn settle(&self, changes: Vec<Change>) -> Vec<Option<Track>> {
+        self.store().settle(changes, self.now).await.expect("settles")
+    }
+
+    /// Settles every row of these parcels with one outcome.
+    pub async fn finish(&self, leases: &[Lease], outcome: &Outcome) -> Vec<Option<Track>> {
+        let rows = leases.iter().flat_map(|lease| lease.rows.iter().map(|row| (lease.channel, row)));
+        self.settle(rows.map(|(channel, row)| finish(channel, row, outcome.clone(), self.now)).collect()).await
+    }
+
+    pub async fn read(&self, message: Id) -> MessageRecord {
+        self.store().message_read(message).await.expect("reads").expect("the message is there")
+    }
+
+    /// The only delivery of a message.
+    pub async fn read_one(&self, message: Id) -> DeliveryRecord {
+        let mut record = self.read(message).await;
+        assert_eq!(record.deliveries.len(), 1);
+        record.deliveries.remove(0)
+    }
+
+    pub async fn states(&self, message: Id) -> Vec<State> {
+        self.read(message).await.deliveries.iter().map(|delivery| delivery.track.state).collect()
+    }
+
+    /// Ready deliveries of a channel, by the store's counters.
+    pub async fn depth(&self, channel: ChannelNo) -> u64 {
+        let depths = self.store().depths().await.expect("counts");
+        depths.iter().find(|depth| depth.channel == channel).map_or(0, |depth| depth.ready)
+    }
+}
+
+/// What a request of a case is about.
+#[derive(Clone)]
+pub struct Order {
+    pub app: AppNo,
+    pub channel: ChannelNo,
+    pub priority: Priority,
+    pub to: Vec<String>,
+    pub skipped: Vec<String>,
+    pub due_in: Duration,
+    pub lives: Duration,
+    pub text: String,
+    pub attachments: Vec<Vec<u8>>,
+    pub key: Option<(String, u8)>,
+    pub rest: Vec<Addressee>,
+}
+
+/// A request to these recipients, due now, for a day.
+pub fn to(recipients: &[&str]) -> Order {
+    Order {
+        app: AppNo(1),
+        channel: MAIL,
+        priority: Priority::Middle,
+        to: recipients.iter().map(|to| (*to).to_owned()).collect(),
+        skipped: Vec::new(),
+        due_in: Duration::ZERO,
+        lives: Duration::from_secs(24 * 60 * 60),
+        text: "a report".into(),
+        attachments: Vec::new(),
+        key: None,
+        rest: Vec::new(),
+    }
+}
+
+impl Order {
+    pub fn app(self, app: u32) -> Self {
+        Self { app: AppNo(app), ..self }
+    }
+
+    pub fn channel(self, channel: ChannelNo) -> Self {
+        Self { channel, ..self }
+    }
+
+    pub fn priority(self, priority: Priority) -> Self {
+        Self { priority, ..self }
+    }
+
+    pub fn due_in(self, due_in: Duration) -> Self {
+        Self { due_in, ..self }
+    }
+
+    pub fn lives(self, lives: Duration) -> Self {
+        Self { lives, ..self }
+    }
+
+    pub fn key(self, key: &str, fingerprint: u8) -> Self {
+        Self { key: Some((key.into(), fingerprint)), ..self }
+    }
+}
+
+pub fn content(text: &str) -> Content {
+    Content::Mail(Mail {
+        from: None,
+        to: vec!["a@example.com".into()],
+        cc: Vec::new(),
+        subject: "鸿雁".into(),
+        body: Body::Text(text.into()),
+        attachments: Vec::new(),
+        date: 1_800_000_000_000,
+    })
+}
+
+/// Mail may be repeated, everything else may not.
+pub fn policy(channel: ChannelNo) -> Arc<Policy> {
+    let repeat = if channel == MAIL { Repeat::AtLeastOnce } else { Repeat::AtMostOnce };
+    Arc::new(Policy { repeat, retry: RetrySchedule::mail() })
+}
+
+pub fn policies() -> Policies {
+    Arc::new(policy)
+}
+
+pub fn accepted() -> Outcome {
+    Outcome::Accepted { provider_id: "250".into(), receipt: Receipts::Never }
+}
+
+/// Put off by the recipient's server, for this long.
+pub fn deferred(after: Duration) -> Outcome {
+    Outcome::Deferred { after: Some(after), fault: Fault::Recipient }
+}
+
+pub fn change(channel: ChannelNo, delivery: Id, event: Event) -> Change {
+    Change { delivery, event, policy: policy(channel), attempt: None }
+}
+
+/// The end of a try, with its record.
+pub fn finish(channel: ChannelNo, row: &LeasedRow, outcome: Outcome, now: Timestamp) -> Change {
+    let attempt = Attempt {
+        provider: ProviderNo(1),
+        started: now,
+        took_ms: 12,
+        outcome: outcome.as_str().into(),
+        reply: "so it went".into(),
+    };
+    let event = Event::Finish { lease: row.track.lease, outcome, roll: Roll::NONE };
+    Change { attempt: Some(attempt), ..change(channel, row.id, event) }
+}
+
+/// Polls a future once, as a server does for a client that then hangs up.
+pub fn poll_once<T>(future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Waits until `holds`, for what happens behind a future that nobody polls any more.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
+    for _ in 0..1_000 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("never happened: {what}");
+}
+
+/// A desk with as many slots as a case gives it.
+#[derive(Default)]
+pub struct StubDesk {
+    slots: Mutex<HashMap<ChannelNo, usize>>,
+    leases: Mutex<Vec<Lease>>,
+    pub wakes: AtomicUsize,
+}
+
+impl StubDesk {
+    pub fn open(&self, channel: ChannelNo, slots: usize) {
+        lock(&self.slots).insert(channel, slots);
+    }
+
+    pub fn free(&self, channel: ChannelNo) -> usize {
+        lock(&self.slots).get(&channel).copied().unwrap_or(0)
+    }
+
+    /// What was handed over since the last time.
+    pub fn take(&self) -> Vec<Lease> {
+        std::mem::take(&mut lock(&self.leases))
+    }
+
+    pub fn len(&self) -> usize {
+        lock(&self.leases).len()
+    }
+
+    fn forget(&self) {
+        lock(&self.slots).clear();
+        lock(&self.leases).clear();
+    }
+}
+
+impl Desk for StubDesk {
+    fn reserve(&self, channel: ChannelNo) -> bool {
+        let mut slots = lock(&self.slots);
+        let free = slots.entry(channel).or_default();
+        let granted = *free > 0;
+        *free -= usize::from(granted);
+        granted
+    }
+
+    fn release(&self, channel: ChannelNo) {
+        *lock(&self.slots).entry(channel).or_default() += 1;
+    }
+
+    fn hand_over(&self, leases: Vec<Lease>) {
+        lock(&self.leases).extend(leases);
+    }
+
+    fn wake(&self, _: ChannelNo) {
+        self.wakes.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Remembers what moved.
+#[derive(Default)]
+pub struct StubProgress(Mutex<Vec<Moved>>);
+
+impl StubProgress {
+    pub fn take(&self) -> Vec<Moved> {
+        std::mem::take(&mut lock(&self.0))
+    }
+}
+
+impl Progress for StubProgress {
+    fn moved(&self, moved: &[Moved]) {
+        lock(&self.0).extend_from_slice(moved);
+    }
+
+    fn stalled(&self, _: ChannelNo, _: bool) {}
+}
+
+pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
