@@ -1,2 +1,7 @@
-//! placeholder
-fn main() {}
+//! `hongyan`: see the library of this crate.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    hongyan::run()
+}

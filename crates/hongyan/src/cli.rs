@@ -1,0 +1,139 @@
+//! The command line. Standard output is data, standard error is talk; exit code 0 is success, 1 a failure (for `check`: the
+//! store cannot be reached), 2 a command, configuration or plan that is wrong.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::{config::Config, demo, node, plan::Plan, reference};
+
+/// One message gateway for an organisation: CMSI in, mail out.
+#[derive(Debug, Parser)]
+#[command(name = "hongyan", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node.
+    Serve {
+        /// Configuration file; without it, hongyan.toml where that exists.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Plan to apply first, unless it is the one that was applied last.
+        #[arg(long, value_name = "FILE")]
+        plan: Option<PathBuf>,
+    },
+    /// Start a node that captures what it would send, send the documents' samples to it and show what became of them.
+    Demo {
+        /// Address to listen on; loopback only.
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+        /// Directory for the demo's data.
+        #[arg(long, value_name = "DIR", default_value = "data/demo")]
+        data: PathBuf,
+        /// End after the samples; exit code 0 only if everything was delivered.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Check configuration, plan and store without taking the store: 0 valid, 2 invalid, 1 store unreachable.
+    Check {
+        /// Configuration file; without it, hongyan.toml where that exists.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Plan to check.
+        #[arg(long, value_name = "FILE")]
+        plan: Option<PathBuf>,
+    },
+    /// Print the reference of every configuration and plan key, in Markdown.
+    Reference,
+}
+
+/// What `main` does.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr();
+    match cli.command {
+        Command::Serve { config, plan } => serve(config, plan),
+        Command::Demo { listen, data, once } => ended(block_on(demo::run(listen, data, once))),
+        Command::Check { config, plan } => check(config, plan),
+        Command::Reference => {
+            ended(io::stdout().write_all(reference::markdown().as_bytes()).map_err(Into::into).map(|()| true))
+        }
+    }
+}
+
+fn serve(config: Option<PathBuf>, plan: Option<PathBuf>) -> ExitCode {
+    let loaded = Config::load(config.as_deref()).and_then(|config| {
+        let plan = plan.as_deref().map(Plan::load).transpose()?;
+        Ok((config, plan))
+    });
+    match loaded {
+        Ok((config, plan)) => ended(block_on(async { node::serve(&config, plan).await.map(|()| true) })),
+        Err(error) => wrong(&error),
+    }
+}
+
+fn check(config: Option<PathBuf>, plan: Option<PathBuf>) -> ExitCode {
+    let loaded = Config::load(config.as_deref()).and_then(|config| {
+        let plan = plan.as_deref().map(Plan::load).transpose()?;
+        Ok((config, plan))
+    });
+    match loaded {
+        Ok((config, _)) => match config.sqlite_path().and_then(|path| Ok(hongyan_store_sqlite::inspect(path)?)) {
+            Ok(state) => {
+                say(&format!("configuration and plan are valid; the store {state}"));
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                say(&format!("hongyan: {error:#}"));
+                ExitCode::FAILURE
+            }
+        },
+        Err(error) => wrong(&error),
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
+
+fn ended(result: anyhow::Result<bool>) -> ExitCode {
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&format!("hongyan: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn wrong(error: &anyhow::Error) -> ExitCode {
+    say(&format!("hongyan: {error:#}"));
+    ExitCode::from(2)
+}
+
+/// Says something on standard error; when nobody can hear it, there is nobody to tell.
+pub(crate) fn say(line: &str) {
+    drop(writeln!(io::stderr(), "{line}"));
+}
+
+/// Structured logs: JSON lines for machines, text for a terminal. `RUST_LOG` sets the level.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let registry = tracing_subscriber::registry().with(filter);
+    if io::stderr().is_terminal() {
+        registry.with(fmt::layer().with_writer(io::stderr)).init();
+    } else {
+        registry.with(fmt::layer().json().flatten_event(true).with_writer(io::stderr)).init();
+    }
+}

@@ -1,0 +1,130 @@
+//! `hongyan.toml`: what a node needs to reach its store and to listen. Everything else lives in the store and is declared by
+//! plans. Every key can be given by the environment instead, which wins.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// The keys of `hongyan.toml`.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Address and port to listen on. `HONGYAN_LISTEN`
+    pub listen: String,
+    /// Where messages are kept: `sqlite:PATH`. `HONGYAN_STORE`
+    pub store: String,
+    /// The file of the keys that seal credentials in the store; made at the first start. Keep a copy of it apart from the
+    /// store's. `HONGYAN_SECRET_FILE`
+    pub secret_file: PathBuf,
+    /// The administrator's token for `/v1`. Empty: the first start makes one and prints it once to standard error.
+    /// `HONGYAN_ADMIN_TOKEN`
+    pub admin_token: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            store: "sqlite:data/hongyan.db".to_owned(),
+            secret_file: "data/master.key".into(),
+            admin_token: String::new(),
+        }
+    }
+}
+
+/// The name that is looked for when no file is given.
+const DEFAULT_FILE: &str = "hongyan.toml";
+
+impl Config {
+    /// Reads `file`, or `hongyan.toml` where none is given and it exists, and then the environment.
+    ///
+    /// # Errors
+    /// When the file cannot be read, has a key that does not exist or a value of the wrong form (with its line).
+    pub fn load(file: Option<&Path>) -> anyhow::Result<Self> {
+        let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+        let mut config = match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text).with_context(|| format!("in {}", path.display()))?,
+            Err(error) if error.kind() == ErrorKind::NotFound && file.is_none() => Self::default(),
+            Err(error) => return Err(error).with_context(|| format!("while reading {}", path.display())),
+        };
+        config.override_by(environment)?;
+        Ok(config)
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        Ok(toml::from_str(text)?)
+    }
+
+    fn override_by(&mut self, lookup: impl Fn(&str) -> Option<String>) -> anyhow::Result<()> {
+        let keys: [(&str, &mut String); 3] = [
+            ("HONGYAN_LISTEN", &mut self.listen),
+            ("HONGYAN_STORE", &mut self.store),
+            ("HONGYAN_ADMIN_TOKEN", &mut self.admin_token),
+        ];
+        for (name, key) in keys {
+            if let Some(value) = lookup(name) {
+                *key = value;
+            }
+        }
+        if let Some(value) = lookup("HONGYAN_SECRET_FILE") {
+            self.secret_file = value.into();
+        }
+        self.listen_address()?;
+        self.sqlite_path()?;
+        Ok(())
+    }
+
+    /// The address to listen on.
+    ///
+    /// # Errors
+    /// When `listen` is no address and port.
+    pub fn listen_address(&self) -> anyhow::Result<SocketAddr> {
+        self.listen
+            .parse()
+            .with_context(|| format!("listen = {:?} is not an address and port such as 127.0.0.1:8080", self.listen))
+    }
+
+    /// The file of the embedded store.
+    ///
+    /// # Errors
+    /// When `store` names no store that this version has.
+    pub fn sqlite_path(&self) -> anyhow::Result<&Path> {
+        match self.store.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(Path::new(path)),
+            _ => bail!("store = {:?} is not of the form sqlite:PATH", self.store),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_keys_are_refused_with_their_line() {
+        let error = Config::parse("listen = \"127.0.0.1:1\"\nlisen = 1\n").expect_err("no such key").to_string();
+        assert!(error.contains("line 2") && error.contains("lisen"), "{error}");
+    }
+
+    #[test]
+    fn the_environment_wins_and_is_checked() {
+        let mut config = Config::parse("listen = \"127.0.0.1:1\"").expect("valid");
+        let set = |name: &str| (name == "HONGYAN_LISTEN").then(|| "127.0.0.1:2".to_owned());
+        config.override_by(set).expect("valid");
+        assert_eq!(config.listen, "127.0.0.1:2");
+        assert!(config.override_by(|name| (name == "HONGYAN_LISTEN").then(|| "here".to_owned())).is_err());
+        assert!(config.override_by(|name| (name == "HONGYAN_STORE").then(|| "mysql:x".to_owned())).is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! `hongyan demo`: a node that captures what it would send, the documents' samples sent to it over real HTTP, and a table of
+//! what became of them. Loopback only, for its secrets are known to everybody.
+
+use std::{
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+};
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{config::Config, fetch::fetch, node::Node, plan::Plan, vault::sha256_hex};
+
+const PLAN: &str = include_str!("plan.toml");
+const ADMIN_TOKEN: &str = "demo-admin-token";
+
+/// A sample of the documents.
+struct Sample {
+    name: &'static str,
+    path: &'static str,
+    /// As printed in the document; the send_mail sample without its trailing comma and with `bk_username` for `bk_token`,
+    /// which only a BlueKing login service could verify.
+    body: &'static str,
+}
+
+const SAMPLES: [Sample; 2] = [
+    Sample { name: "CMSI send_msg (mail)", path: "/api/c/compapi/cmsi/send_msg/", body: include_str!("send_msg.json") },
+    Sample { name: "CMSI send_mail", path: "/api/c/compapi/cmsi/send_mail/", body: include_str!("send_mail.json") },
+];
+
+/// One line of the table.
+struct Line {
+    sample: &'static str,
+    recipient: String,
+    address: String,
+    state: String,
+    said: String,
+}
+
+/// Runs the demonstration; answers whether everything was delivered. Without `once` it then serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the node cannot be started or does not answer.
+pub async fn run(listen: SocketAddr, data: PathBuf, once: bool) -> anyhow::Result<bool> {
+    ensure!(
+        listen.ip().is_loopback(),
+        "the demo listens on loopback only, and {listen} is not: its secrets are in the README"
+    );
+    let config = Config {
+        listen: listen.to_string(),
+        store: format!("sqlite:{}", data.join("hongyan.db").display()),
+        secret_file: data.join("master.key"),
+        admin_token: ADMIN_TOKEN.to_owned(),
+    };
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let plan = Plan::parse(PLAN).context("in the demo's plan")?;
+    let node = Node::start(&config, Some((plan, sha256_hex(PLAN.as_bytes())))).await?;
+    let address = node.address();
+    let mut lines = Vec::new();
+    for sample in &SAMPLES {
+        lines.extend(send(address, sample).await.with_context(|| format!("while sending the sample {}", sample.name))?);
+    }
+    let delivered = lines.iter().all(|line| line.state == "accepted");
+    show(&lines, address, once)?;
+    if !once {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+    node.stop().await;
+    Ok(delivered)
+}
+
+/// Sends a sample and looks up what became of it.
+async fn send(address: SocketAddr, sample: &Sample) -> anyhow::Result<Vec<Line>> {
+    let reply: Value = serde_json::from_str(&fetch(address, sample.path, None, Some(sample.body)).await?)?;
+    let request_id = reply["request_id"].as_str().context("the reply has no request_id")?;
+    let message = fetch(address, &format!("/v1/messages/{request_id}"), Some(ADMIN_TOKEN), None).await?;
+    let message: Value = serde_json::from_str(&message)?;
+    let Some(deliveries) = message["deliveries"].as_array() else {
+        let said = text(&reply["message"]);
+        return Ok(vec![Line {
+            sample: sample.name,
+            recipient: "-".into(),
+            address: "-".into(),
+            state: "refused".into(),
+            said,
+        }]);
+    };
+    let line = |delivery: &Value| {
+        let last = delivery["attempts"].as_array().and_then(|attempts| attempts.last()).cloned().unwrap_or_default();
+        Line {
+            sample: sample.name,
+            recipient: text(&delivery["recipient"]),
+            address: text(&delivery["address"]),
+            state: text(&delivery["state"]),
+            said: format!("{}: {}", text(&last["provider"]), text(&last["reply"])),
+        }
+    };
+    Ok(deliveries.iter().map(line).collect())
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or("-").to_owned()
+}
+
+fn show(lines: &[Line], address: SocketAddr, once: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let row = |a: &str, b: &str, c: &str, d: &str, e: &str| format!("{a:<22} {b:<16} {c:<22} {d:<10} {e}");
+    writeln!(out, "\n{}", row("SAMPLE", "RECIPIENT", "ADDRESS", "STATE", "PROVIDER SAID"))?;
+    for line in lines {
+        writeln!(out, "{}", row(line.sample, &line.recipient, &line.address, &line.state, &line.said))?;
+    }
+    let delivered = lines.iter().filter(|line| line.state == "accepted").count();
+    writeln!(out, "\n{delivered} of {} delivered.", lines.len())?;
+    if !once {
+        writeln!(out, "\nThe demo keeps serving on http://{address}; Ctrl-C ends it. Where to look:")?;
+        writeln!(
+            out,
+            "  what would have been sent   curl -H 'Authorization: Bearer {ADMIN_TOKEN}' http://{address}/v1/captures"
+        )?;
+        writeln!(
+            out,
+            "  a message's life line       curl -H 'Authorization: Bearer {ADMIN_TOKEN}' http://{address}/v1/messages/REQUEST_ID"
+        )?;
+        writeln!(out, "  counters                    curl http://{address}/metrics")?;
+        writeln!(out, "  send one yourself           curl http://{address}/api/c/compapi/cmsi/send_mail/ -d '{{")?;
+        writeln!(out, "      \"bk_app_code\": \"esb_test\", \"bk_app_secret\": \"xxx\", \"bk_username\": \"admin\",")?;
+        writeln!(
+            out,
+            "      \"receiver\": \"you@example.com\", \"title\": \"Hello\", \"content\": \"<b>Hello</b>\"}}'"
+        )?;
+    }
+    out.flush()
+}

@@ -1,0 +1,149 @@
+//! Listening, and which part of the node answers which path. Connections, headers and bodies have limits in size and time,
+//! so that nobody can hold a node up by being slow ([`limits`]).
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, header},
+    response::{IntoResponse, Response},
+};
+use hongyan_api::Problem;
+use hongyan_cmsi::Cmsi;
+use hongyan_core::limits;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+
+use crate::status::Status;
+
+/// How long a stopping node waits for requests that are being answered.
+const STOP_WAIT: Duration = Duration::from_secs(10);
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4_096;
+
+/// The parts that answer.
+pub struct Parts {
+    /// `/healthz`, `/readyz`, `/metrics`.
+    pub status: Arc<Status>,
+    /// `/api/c/compapi/…`
+    pub cmsi: Cmsi,
+    /// `/v1/…`
+    pub api: Router,
+}
+
+impl Parts {
+    async fn answer(&self, request: Request<Incoming>) -> Response {
+        let path = request.uri().path();
+        if path.starts_with("/api/c/compapi") {
+            return self.cmsi.handle(request).await;
+        }
+        if path.starts_with("/v1/") {
+            let Ok(response) = self.api.clone().oneshot(request.map(Body::new)).await;
+            return response;
+        }
+        match self.status.answer(path).await {
+            Some(response) => response,
+            None => Problem::not_found("there is nothing at this path").into_response(),
+        }
+    }
+}
+
+/// Listens on `address`.
+///
+/// # Errors
+/// When the address cannot be had: it is in use or not of this machine.
+pub fn listen(address: std::net::SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+/// Serves until `stop`, then lets the requests that are being answered end.
+pub async fn serve(listener: TcpListener, parts: Arc<Parts>, stop: CancellationToken) {
+    let connections = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
+    let graceful = GracefulShutdown::new();
+    loop {
+        let permit = tokio::select! {
+            permit = Arc::clone(&connections).acquire_owned() => permit,
+            () = stop.cancelled() => break,
+        };
+        let stream = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stop.cancelled() => break,
+        };
+        match stream {
+            Ok((stream, _)) => {
+                let serving = graceful.watch(connection(stream, Arc::clone(&parts)));
+                tokio::spawn(async move {
+                    if let Err(error) = serving.await {
+                        tracing::debug!(%error, "a connection ended early");
+                    }
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                // No file descriptors left, most likely: wait for some rather than spin.
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drop(listener);
+    if tokio::time::timeout(STOP_WAIT, graceful.shutdown()).await.is_err() {
+        tracing::warn!("some requests were still being answered when the node stopped");
+    }
+}
+
+fn connection(
+    stream: TcpStream,
+    parts: Arc<Parts>,
+) -> http1::Connection<
+    TokioIo<TcpStream>,
+    impl hyper::service::HttpService<Incoming, ResBody = Body, Error = std::convert::Infallible, Future: Send>,
+> {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps its delay");
+    }
+    let service = service_fn(move |request: Request<Incoming>| {
+        let parts = Arc::clone(&parts);
+        async move {
+            let mut response = parts.answer(request).await;
+            response
+                .headers_mut()
+                .entry(header::X_CONTENT_TYPE_OPTIONS)
+                .or_insert(header::HeaderValue::from_static("nosniff"));
+            Ok(response)
+        }
+    });
+    http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits::HEADERS_TIME_MAX)
+        .max_headers(100)
+        .max_buf_size(64 * 1024)
+        .serve_connection(TokioIo::new(stream), service)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_in_use_is_an_error() {
+        let first = listen("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        assert!(listen(first.local_addr().expect("its address")).is_err());
+    }
+}

@@ -1,0 +1,25 @@
+//! The program: command line, configuration, and the wiring of a node out of the other crates. [`run`] is all of `main`.
+//!
+//! | module | its part |
+//! |---|---|
+//! | [`cli`] | commands and exit codes |
+//! | [`config`], [`plan`], [`stored`], [`vault`] | what is configured, declared, stored, sealed |
+//! | [`node`] | a node: store, intake, dispatcher, and their start and stop |
+//! | [`http`] | listening, and which part answers which path |
+//! | [`status`] | `/healthz`, `/readyz`, `/metrics` |
+//! | [`demo`] | the demonstration |
+//! | [`reference`] | docs/config.md, generated from the structs of `config` and `plan` |
+
+pub mod cli;
+pub mod config;
+pub mod demo;
+mod fetch;
+pub mod http;
+pub mod node;
+pub mod plan;
+pub mod reference;
+pub mod status;
+pub mod stored;
+pub mod vault;
+
+pub use cli::run;

@@ -1,0 +1,227 @@
+//! A node: its parts, in the order in which they start and stop.
+//!
+//! Start: store, keys, plan, setup, recovery of what was in flight when the node last stopped, dispatcher, listener. Stop:
+//! not ready, no new leases (which also lets waiting requests answer), requests end, calls in flight end or are given up,
+//! outcomes are recorded, the store closes. Whatever is cut short is recovered by the next start.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context, ensure};
+use hongyan_api::{AdminToken, Api};
+use hongyan_channels::Deps as ChannelDeps;
+use hongyan_cmsi::Cmsi;
+use hongyan_core::{
+    id::IdSource,
+    ports::Desk,
+    setup::{CurrentSetup, Provider},
+    store::{Captures, Store},
+    time::{Clock, SystemClock},
+};
+use hongyan_delivery::{DeliveryMetrics, Dispatcher, DispatcherDeps, OpenChannel, Upkeeper, recovery_policies};
+use hongyan_intake::{Expander, Intake, IntakeDeps, IntakeMetrics, Waiting};
+use prometheus_client::registry::Registry;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinHandle,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::say,
+    config::Config,
+    http::{self, Parts},
+    plan::Plan,
+    status::Status,
+    stored,
+    vault::{Vault, random_token},
+};
+
+/// How often a node looks whether something was declared anew.
+const SETUP_POLL: Duration = Duration::from_secs(1);
+/// Under which note the store keeps the hash of the administrator's token that it made.
+const ADMIN_NOTE: &str = "admin_token_sha256";
+
+/// A running node.
+pub struct Node {
+    store: Arc<dyn Store>,
+    status: Arc<Status>,
+    dispatcher: Arc<Dispatcher>,
+    address: SocketAddr,
+    stop_http: CancellationToken,
+    serving: JoinHandle<()>,
+    background: Vec<JoinHandle<()>>,
+}
+
+/// Runs a node until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What keeps it from starting, in words for the operator.
+pub async fn serve(config: &Config, plan: Option<(Plan, String)>) -> anyhow::Result<()> {
+    // Before anything else, so that no signal can come too early.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let node = Node::start(config, plan).await?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    node.stop().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+impl Node {
+    /// Starts a node.
+    ///
+    /// # Errors
+    /// What keeps it from starting, in words for the operator.
+    pub async fn start(config: &Config, plan: Option<(Plan, String)>) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let path = config.sqlite_path()?;
+        let store = hongyan_store_sqlite::open(path, hongyan_store_sqlite::Options::default()).await?;
+        let captures: Arc<dyn Captures> = Arc::clone(&store) as Arc<dyn Captures>;
+        let store: Arc<dyn Store> = store;
+        let vault = Vault::open(&config.secret_file, &*store).await?;
+        let ids = Arc::new(IdSource::new(0, store.last_id().await?));
+        let channels = ChannelDeps { captures, ids: Arc::clone(&ids), clock: Arc::clone(&clock) };
+        if let Some((plan, hash)) = plan {
+            apply(&*store, &vault, plan, hash, &channels).await?;
+        }
+        let setup = Arc::new(CurrentSetup::new(stored::load(&*store, &vault).await?));
+        let admin = admin_token(config, &*store).await?;
+
+        let mut registry = Registry::with_prefix("hongyan");
+        let waiting = Arc::new(Waiting::default());
+        let dispatcher = Dispatcher::new(DispatcherDeps {
+            store: Arc::clone(&store),
+            clock: Arc::clone(&clock),
+            progress: Arc::clone(&waiting) as _,
+            metrics: DeliveryMetrics::register(&mut registry),
+            open: opener(channels),
+        });
+        store.attach(Arc::clone(&dispatcher) as Arc<dyn Desk>, Arc::clone(&waiting) as _);
+        dispatcher.declare(&setup.get());
+        let recovered = store.recover(recovery_policies(&dispatcher), clock.now()).await?;
+        tracing::info!(ready = recovered.ready, unknown = recovered.unknown, poison = recovered.poison, "recovered");
+
+        let expander = Arc::new(Expander::new(Arc::clone(&store), Arc::clone(&ids), Arc::clone(&clock)));
+        let deps = IntakeDeps {
+            store: Arc::clone(&store),
+            ids,
+            clock: Arc::clone(&clock),
+            setup: Arc::clone(&setup),
+            waiting,
+            metrics: IntakeMetrics::register(&mut registry),
+        };
+        let intake = Arc::new(Intake::new(deps, Arc::clone(&expander)));
+        let status = Arc::new(Status::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&setup), registry));
+        let listener =
+            http::listen(config.listen_address()?).with_context(|| format!("while listening on {}", config.listen))?;
+        let address = listener.local_addr()?;
+        let api = hongyan_api::router(Api { store: Arc::clone(&store), setup: Arc::clone(&setup) }, admin);
+        let parts = Arc::new(Parts { status: Arc::clone(&status), cmsi: Cmsi::new(intake), api });
+
+        let background = vec![
+            tokio::spawn(async move { expander.run().await }),
+            tokio::spawn(upkeep(Upkeeper { store: Arc::clone(&store), clock, setup: Arc::clone(&setup) })),
+            tokio::spawn(follow_setup(Arc::clone(&store), vault, setup, Arc::clone(&dispatcher))),
+        ];
+        let stop_http = CancellationToken::new();
+        let serving = tokio::spawn(http::serve(listener, parts, stop_http.clone()));
+        dispatcher.start();
+        status.set_ready(true);
+        tracing::info!(%address, "listening");
+        Ok(Self { store, status, dispatcher, address, stop_http, serving, background })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops it: everything in flight ends or is given back, nothing accepted is lost.
+    pub async fn stop(self) {
+        self.status.set_ready(false);
+        self.stop_http.cancel();
+        // Together: a stopping dispatcher tells those who wait that nothing will move, so that they can answer.
+        let (served, ()) = tokio::join!(self.serving, self.dispatcher.stop());
+        if let Err(error) = served {
+            tracing::error!(%error, "the listener failed");
+        }
+        for task in self.background {
+            task.abort();
+        }
+        self.store.close().await;
+    }
+}
+
+async fn upkeep(upkeeper: Upkeeper) {
+    upkeeper.run().await;
+}
+
+fn opener(deps: ChannelDeps) -> OpenChannel {
+    Arc::new(move |provider: &Provider| hongyan_channels::open(provider, &deps).map_err(|error| error.to_string()))
+}
+
+/// Applies a plan, after making sure that what would be declared then can be used.
+async fn apply(
+    store: &dyn Store,
+    vault: &Vault,
+    plan: Plan,
+    hash: String,
+    channels: &ChannelDeps,
+) -> anyhow::Result<()> {
+    let change = plan.seal(hash, vault)?;
+    let (_, declared) = store.declarations().await?;
+    let setup = stored::preview(declared, &change.declarations, vault).context("in the plan")?;
+    for provider in setup.providers() {
+        let opened = hongyan_channels::open(provider, channels);
+        opened.map(drop).map_err(|error| anyhow::anyhow!("in the plan: provider {:?}: {error}", provider.code))?;
+    }
+    if store.plan_apply(change).await? {
+        tracing::info!("the plan is applied");
+    } else {
+        tracing::info!("the plan was applied before; nothing is changed");
+    }
+    Ok(())
+}
+
+/// The administrator's token: the configured one, or the one that the first start makes and says once.
+async fn admin_token(config: &Config, store: &dyn Store) -> anyhow::Result<AdminToken> {
+    if !config.admin_token.is_empty() {
+        ensure!(config.admin_token.len() >= 8, "admin_token is too short: give at least 8 characters");
+        return Ok(AdminToken::new(&config.admin_token));
+    }
+    let kept = match store.note_read(ADMIN_NOTE).await? {
+        Some(kept) => kept,
+        None => {
+            let token = random_token()?;
+            let mine = AdminToken::new(&token).to_hex();
+            let kept = store.note_once(ADMIN_NOTE, &mine).await?;
+            if kept == mine {
+                say(&format!("hongyan: the administrator's token, shown this once: {token}"));
+            }
+            kept
+        }
+    };
+    AdminToken::from_hex(&kept).context("the stored administrator's token is damaged")
+}
+
+/// Reads what is declared whenever its version changes. What cannot be understood leaves the setup as it was.
+async fn follow_setup(store: Arc<dyn Store>, vault: Vault, setup: Arc<CurrentSetup>, dispatcher: Arc<Dispatcher>) {
+    loop {
+        tokio::time::sleep(SETUP_POLL).await;
+        match store.setup_version().await {
+            Ok(version) if version != setup.get().version => match stored::load(&*store, &vault).await {
+                Ok(newer) => {
+                    tracing::info!(version = newer.version, "what is declared has changed");
+                    setup.set(newer);
+                    dispatcher.declare(&setup.get());
+                }
+                Err(error) => tracing::error!(error = format!("{error:#}"), "what is declared cannot be used"),
+            },
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "the setup cannot be read for now"),
+        }
+    }
+}

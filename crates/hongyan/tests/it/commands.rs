@@ -1,0 +1,146 @@
+//! The commands, as a person or a script calls them.
+
+use std::process::{Command, Output, Stdio};
+
+use crate::support::server::{CAPTURE, Home, binary, plan};
+
+fn run(home: &Home, arguments: &[&str]) -> Output {
+    Command::new(binary()).args(arguments).current_dir(home.dir.path()).stdin(Stdio::null()).output().expect("it runs")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn the_demo_delivers_the_documents_samples() {
+    let home = Home::new();
+    let output = run(&home, &["demo", "--once", "--listen", "127.0.0.1:0", "--data", "demo"]);
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{table}\n{}", stderr(&output));
+    for row in
+        ["CMSI send_msg (mail)   admin", "CMSI send_msg (mail)   yunchao", "CMSI send_mail         admin@bking.com"]
+    {
+        assert!(table.lines().any(|line| line.starts_with(row) && line.contains("accepted")), "{row} in\n{table}");
+    }
+    assert!(table.contains("3 of 3 delivered."), "{table}");
+    let again = run(&home, &["demo", "--once", "--listen", "127.0.0.1:0", "--data", "demo"]);
+    assert_eq!(again.status.code(), Some(0), "a second demo in the same place: {}", stderr(&again));
+}
+
+#[test]
+fn the_demo_stays_on_loopback() {
+    let output = run(&Home::new(), &["demo", "--once", "--listen", "0.0.0.0:0"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("loopback only"), "{}", stderr(&output));
+}
+
+#[test]
+fn check_tells_valid_from_invalid_from_unreachable() {
+    let home = Home::new();
+    home.write("good.toml", &plan("", CAPTURE));
+    home.write("bad.toml", "[settings]\nretention = \"90d\"\nretentoin = \"90d\"\n");
+    home.write("twice.toml", "[[channel]]\ncode = \"1\"\nkind = \"mail\"\nproviders = [\"x\"]\n[[channel]]\ncode = \"1\"\nkind = \"mail\"\nproviders = [\"x\"]\n");
+    home.write("ok.conf", "store = \"sqlite:hongyan.db\"");
+    home.write("typo.conf", "store = \"sqlite:hongyan.db\"\nlistne = \"127.0.0.1:1\"");
+    home.write("foreign.db", "this is a text, not a database, and it must stay as it is");
+    home.write("foreign.conf", "store = \"sqlite:foreign.db\"");
+    let cases = [
+        ("ok.conf", "good.toml", 0, "valid"),
+        ("ok.conf", "bad.toml", 2, "line 3"),
+        ("ok.conf", "twice.toml", 2, "declared twice"),
+        ("ok.conf", "missing.toml", 2, "missing.toml"),
+        ("typo.conf", "good.toml", 2, "line 2"),
+        ("foreign.conf", "good.toml", 1, "foreign.db"),
+    ];
+    for (config, plan, code, words) in cases {
+        let output = run(&home, &["check", "--config", config, "--plan", plan]);
+        assert_eq!(output.status.code(), Some(code), "{config} {plan}: {}", stderr(&output));
+        assert!(stderr(&output).contains(words), "{config} {plan}: {}", stderr(&output));
+    }
+    assert!(!home.path("hongyan.db").exists(), "check makes nothing");
+}
+
+#[test]
+fn check_works_beside_a_running_node_and_a_second_node_is_refused() {
+    let home = Home::new();
+    let server = home.start(&plan("", CAPTURE));
+    let config = home.path("hongyan.toml").display().to_string();
+    assert_eq!(run(&home, &["check", "--config", &config]).status.code(), Some(0));
+    let second = run(&home, &["serve", "--config", &config]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(stderr(&second).contains("hongyan.db"), "{}", stderr(&second));
+    assert!(stderr(&second).contains("another process"), "{}", stderr(&second));
+    assert_eq!(server.get("/healthz").status, 200);
+}
+
+#[test]
+fn serve_refuses_what_is_not_its_own() {
+    let home = Home::new();
+    home.write("hongyan.db", "this is a text, not a database, and it must stay as it is");
+    let config = home
+        .write("hongyan.toml", "listen = \"127.0.0.1:0\"\nstore = \"sqlite:hongyan.db\"\nsecret_file = \"master.key\"");
+    let output = run(&home, &["serve", "--config", &config.display().to_string()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr(&output).contains("hongyan.db"), "{}", stderr(&output));
+    let kept = std::fs::read_to_string(home.path("hongyan.db")).expect("still there");
+    assert!(kept.starts_with("this is a text"));
+}
+
+#[test]
+fn a_wrong_or_missing_key_file_is_refused() {
+    let home = Home::new();
+    drop(home.start(&plan("", CAPTURE)));
+    let config = home.path("hongyan.toml").display().to_string();
+    let key = home.path("master.key");
+    let kept = std::fs::read(&key).expect("the key");
+    std::fs::remove_file(&key).expect("removed");
+    let output = run(&home, &["serve", "--config", &config]);
+    assert!(output.status.code() == Some(1) && stderr(&output).contains("missing"), "{}", stderr(&output));
+    assert!(!key.exists(), "none is made in its place");
+    std::fs::write(&key, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n").expect("written");
+    let output = run(&home, &["serve", "--config", &config]);
+    assert!(output.status.code() == Some(1) && stderr(&output).contains("not the one"), "{}", stderr(&output));
+    std::fs::write(&key, kept).expect("written");
+    assert_eq!(home.start(&plan("", CAPTURE)).get("/readyz").status, 200);
+}
+
+#[test]
+fn a_plan_applies_once_and_changes_are_followed() {
+    let home = Home::new();
+    let first = plan("", CAPTURE);
+    let server = home.start(&first);
+    let secret_in_store =
+        std::fs::read(home.path("hongyan.db")).expect("the store").windows(4).any(|bytes| bytes == b"sec1");
+    assert!(!secret_in_store, "secrets are sealed");
+    assert!(server.terminate().success());
+    let log = home.start(&first).log().join("\n");
+    assert!(log.contains("applied before"), "{log}");
+    let server = home.start(&first.replace("sec1", "sec3"));
+    let reply = server.send_mail(serde_json::json!({ "receiver": "a@b.com" }));
+    assert!(reply["message"].as_str().expect("words").contains("verification failed"), "{reply}");
+    let reply = server.send_mail(serde_json::json!({ "receiver": "a@b.com", "bk_app_secret": "sec3" }));
+    assert_eq!(reply["result"], true, "{reply}");
+}
+
+#[test]
+fn the_first_start_makes_a_token_and_says_it_once() {
+    let home = Home::new();
+    let config =
+        home.write("own.toml", "listen = \"127.0.0.1:0\"\nstore = \"sqlite:own.db\"\nsecret_file = \"own.key\"");
+    let serve = || {
+        let mut command = Command::new(binary());
+        command.args(["serve", "--config"]).arg(&config).current_dir(home.dir.path());
+        crate::support::server::Server::spawn(command)
+    };
+    let said = serve().log().join("\n");
+    let token = said.split("shown this once: ").nth(1).expect("a token").lines().next().expect("a line").to_owned();
+    let server = serve();
+    assert!(!server.log().join("\n").contains("shown this once"));
+    let bearer = format!("Bearer {token}");
+    let get = |bearer: &str| {
+        crate::support::client::request(server.address, "GET", "/v1/captures", &[("Authorization", bearer)], b"")
+    };
+    assert_eq!(get(&bearer).status, 200);
+    assert_eq!(get("Bearer wrong").status, 401);
+}
