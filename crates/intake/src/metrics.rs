@@ -29,7 +29,7 @@ impl IntakeMetrics {
             accepted: Family::default(),
             accept_seconds: Histogram::new([0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0]),
         };
-        registry.register("accepted", "Messages accepted and on disk", metrics.accepted.clone());
+        registry.register("accepted", "Messages on disk whose callers were told so", metrics.accepted.clone());
         registry.register("accept_seconds", "Time from the request to its commit", metrics.accept_seconds.clone());
         metrics
     }

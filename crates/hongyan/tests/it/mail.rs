@@ -34,10 +34,7 @@ fn a_mail_arrives_and_its_life_line_says_so() {
     assert_eq!(taken.len(), 1, "one mail to all");
     assert_eq!(taken[0].recipients, ["admin@bk.com", "yunchao@bk.com", "boss@bk.com"]);
     assert_eq!(taken[0].sender, "blueking@bking.com");
-    assert_eq!(
-        taken[0].header("To").as_deref(),
-        Some("<admin@bk.com>, <yunchao@bk.com>").or(taken[0].header("To").as_deref())
-    );
+    assert_eq!(taken[0].header("To").as_deref(), Some("admin@bk.com, yunchao@bk.com"));
     assert!(taken[0].header("Bcc").is_none());
     assert!(taken[0].header("Message-ID").is_some() && taken[0].header("Date").is_some());
 
@@ -203,14 +200,15 @@ fn a_client_that_hangs_up_changes_nothing() {
     // Whatever the server had read whole before the hang-up is delivered once; nothing comes twice.
     let reply = server.send_mail(json!({ "receiver": "last@b.com" }));
     assert_eq!(reply["result"], true);
-    let accepted = wait_for("all accepted mails at the sink", PATIENCE, || {
-        let accepted = server.metric("hongyan_accepted_total") as usize;
-        (sink.count() >= accepted).then_some(accepted)
+    wait_for("an empty queue", PATIENCE, || {
+        let delivered = server.metric("hongyan_delivered_total") as usize;
+        (server.metric("hongyan_queue_depth") == 0.0 && delivered == sink.count()).then_some(())
     });
     let mut recipients: Vec<_> = sink.taken().into_iter().flat_map(|taken| taken.recipients).collect();
     recipients.sort();
     recipients.dedup();
-    assert_eq!((recipients.len(), sink.count()), (accepted, accepted));
+    assert_eq!(recipients.len(), sink.count(), "nobody got it twice");
+    assert!(recipients.len() as f64 >= server.metric("hongyan_accepted_total"), "everything answered has arrived");
 }
 
 #[test]
