@@ -16,6 +16,8 @@ const WORD_MAX: usize = 75;
 const WORD_FRAME: usize = 12;
 /// The widest quoted string that is written; what is longer is encoded in pieces.
 const QUOTED_MAX: usize = 60;
+/// One section of an extended parameter's value.
+const SECTION_MAX: usize = 48;
 
 /// A header being written.
 pub(super) struct Header<'a> {
@@ -87,22 +89,23 @@ impl<'a> Header<'a> {
     /// A parameter of a MIME header (RFC 2045 section 5.1; RFC 2231 where the value is long or beyond ASCII).
     pub(super) fn parameter(&mut self, key: &str, value: &str) {
         self.write(";");
-        if is_plain(value) && value.len() <= QUOTED_MAX {
-            self.token(&format!("{key}={}", quoted(value)));
+        // Readers disagree about escapes in parameters, so what would need one is encoded.
+        if is_plain(value) && !value.contains(['"', '\\']) && value.len() <= QUOTED_MAX {
+            self.token(&format!("{key}=\"{value}\""));
             return;
         }
-        let encoded = percent_encoded(value);
-        if encoded.len() <= QUOTED_MAX {
-            self.token(&format!("{key}*=utf-8''{encoded}"));
+        if value.chars().map(percent_cost).sum::<usize>() <= SECTION_MAX {
+            self.token(&format!("{key}*=utf-8''{}", percent_encoded(value)));
             return;
         }
-        let mut rest = encoded.as_str();
+        let mut rest = value;
         let mut section = 0;
         while !rest.is_empty() {
-            let (piece, after) = rest.split_at(piece_end(rest));
+            // Whole characters, because readers decode each section by itself.
+            let (piece, after) = rest.split_at(end_within(rest, SECTION_MAX, percent_cost));
             let charset = if section == 0 { "utf-8''" } else { "" };
             let separator = if after.is_empty() { "" } else { ";" };
-            self.token(&format!("{key}*{section}*={charset}{piece}{separator}"));
+            self.token(&format!("{key}*{section}*={charset}{}{separator}", percent_encoded(piece)));
             rest = after;
             section += 1;
         }
@@ -168,27 +171,26 @@ fn quoted(text: &str) -> String {
     quoted
 }
 
-/// `attr-char` of RFC 2231 section 7 as it is, the rest as `%XX`.
+/// `attr-char` of RFC 2231 section 7.
+fn is_attribute_char(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$&+-.^_`{|}~".contains(c)
+}
+
+fn percent_cost(c: char) -> usize {
+    if is_attribute_char(c) { 1 } else { 3 * c.len_utf8() }
+}
+
+/// What may stand in an extended parameter as it is, the rest as `%XX`.
 pub(super) fn percent_encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len() * 3);
-    for b in without_controls(text).bytes() {
-        if b.is_ascii_alphanumeric() || b"!#$&+-.^_`{|}~".contains(&b) {
-            encoded.push(char::from(b));
+    for c in without_controls(text).chars() {
+        if is_attribute_char(c) {
+            encoded.push(c);
         } else {
-            push_hex(&mut encoded, '%', b);
+            c.encode_utf8(&mut [0; 4]).bytes().for_each(|b| push_hex(&mut encoded, '%', b));
         }
     }
     encoded
-}
-
-/// Where a piece of percent-encoded text ends that fits a line and splits no `%XX`.
-fn piece_end(encoded: &str) -> usize {
-    let end = encoded.len().min(QUOTED_MAX - 10);
-    let in_triplet = encoded[..end].bytes().rev().take(2).position(|b| b == b'%');
-    match in_triplet {
-        Some(back) if end < encoded.len() => end - back - 1,
-        _ => end,
-    }
 }
 
 fn q_cost(c: char) -> usize {

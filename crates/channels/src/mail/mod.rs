@@ -10,6 +10,7 @@ use hongyan_core::{
     channel::Parcel,
     content::{Content, Mail},
     id::Id,
+    limits,
     outcome::{Outcome, Rejection, Verdict},
 };
 use mail_builder::headers::date::Date;
@@ -24,6 +25,8 @@ use headers::Header;
 
 /// The last second that a Date header can name: the end of the year 9999.
 const DATE_MAX_S: i64 = 253_402_300_799;
+/// The part of `bounce` before `@`, in bytes: `+` and an id of 19 digits follow it.
+const BOUNCE_LOCAL_MAX: usize = limits::LOCAL_PART_BYTES_MAX - 20;
 
 /// Makes messages in the name of one provider.
 pub struct Composer {
@@ -90,11 +93,12 @@ impl Composer {
     pub fn new(sender: &str, bounce: &str, signer: Option<Signer>) -> Result<Self, OpenError> {
         let sender = if sender.is_empty() { None } else { Some(Mailbox::parse(sender)) };
         let bounce = if bounce.is_empty() { None } else { Some(EmailAddress::parse(bounce)) };
-        Ok(Self {
-            sender: sender.transpose().map_err(|why| OpenError::key("sender", why))?,
-            bounce: bounce.transpose().map_err(|why| OpenError::key("bounce", why))?,
-            signer,
-        })
+        let sender = sender.transpose().map_err(|why| OpenError::key("sender", why))?;
+        let bounce = bounce.transpose().map_err(|why| OpenError::key("bounce", why))?;
+        if bounce.as_ref().is_some_and(|bounce| bounce.local().len() > BOUNCE_LOCAL_MAX) {
+            return Err(OpenError::key("bounce", "leaves no room for a message's id in the part before @"));
+        }
+        Ok(Self { sender, bounce, signer })
     }
 
     /// The message that `parcel` carries.

@@ -160,6 +160,13 @@ impl Transaction<'_, '_> {
     async fn run(&mut self, open: &[usize]) -> Result<(), Stop> {
         let is_pipelined = self.session.capabilities.pipelining;
         let limits = self.job.timeouts;
+        if self.session.is_dirty {
+            self.session.wire.command(&["RSET"]);
+            if !is_pipelined {
+                self.session.wire.flush(limits.command).await?;
+                self.answer_to_reset().await?;
+            }
+        }
         self.write_mail(open);
         if !is_pipelined {
             self.session.wire.flush(limits.mail).await?;
@@ -179,6 +186,7 @@ impl Transaction<'_, '_> {
             }
             self.session.wire.flush(limits.rcpt).await?;
             if self.mail.is_none() {
+                self.answer_to_reset().await?;
                 self.answer_to_mail().await?;
             }
             for i in group {
@@ -198,29 +206,30 @@ impl Transaction<'_, '_> {
         self.answer_to_data().await
     }
 
-    /// MAIL, behind RSET where the last transaction was left unfinished.
     fn write_mail(&mut self, open: &[usize]) {
         let Composed { sender, bytes, .. } = self.job.message;
         let needs_utf8 = !sender.is_ascii() || open.iter().any(|i| !self.job.recipients[*i].is_ascii());
         let capabilities = self.session.capabilities;
         let wire = &mut self.session.wire;
-        if self.session.is_dirty {
-            wire.command(&["RSET"]);
-        }
         let size = bytes.len().to_string();
         let (size_key, size) = if capabilities.size { (" SIZE=", size.as_str()) } else { ("", "") };
         wire.command(&["MAIL FROM:<", sender, ">", size_key, size, if needs_utf8 { " SMTPUTF8" } else { "" }]);
     }
 
-    async fn answer_to_mail(&mut self) -> Result<(), Stop> {
-        let limits = self.job.timeouts;
+    /// The answer to RSET, where the last transaction was left unfinished and RSET was sent.
+    async fn answer_to_reset(&mut self) -> Result<(), Stop> {
         if self.session.is_dirty {
-            let reply = self.reply(Stage::Mail, limits.command).await?;
+            let reply = self.reply(Stage::Mail, self.job.timeouts.command).await?;
             if !reply.is_positive() {
                 return Err(WireError::OutOfTurn(reply.words).into());
             }
+            self.session.is_dirty = false;
         }
-        let reply = self.reply(Stage::Mail, limits.mail).await?;
+        Ok(())
+    }
+
+    async fn answer_to_mail(&mut self) -> Result<(), Stop> {
+        let reply = self.reply(Stage::Mail, self.job.timeouts.mail).await?;
         self.session.is_dirty = true;
         self.mail = Some(reply.is_positive());
         if !reply.is_positive() {

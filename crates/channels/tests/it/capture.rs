@@ -1,0 +1,119 @@
+//! The capture provider keeps exactly what SMTP would send.
+
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use hongyan_channels::{Deps, open};
+use hongyan_core::{
+    channel::Channel,
+    id::{Id, IdSource},
+    outcome::Verdict,
+    setup::{CaptureProvider, Provider, ProviderKind, ProviderNo},
+    store::{Capture, Captures, StoreError, StoreResult},
+    time::ManualClock,
+};
+
+use crate::{
+    parcels::{MESSAGE, NOW, PATIENT, id, parcel, provider, send, shown},
+    sink::{Script, Sink},
+};
+
+#[derive(Default)]
+struct Shelf {
+    kept: Mutex<Vec<Capture>>,
+    is_broken: bool,
+}
+
+#[async_trait]
+impl Captures for Shelf {
+    async fn capture_add(&self, capture: Capture) -> StoreResult<()> {
+        if self.is_broken {
+            return Err(StoreError::Unavailable { why: "disk full".into(), certain: true });
+        }
+        self.kept.lock().expect("no panic").push(capture);
+        Ok(())
+    }
+
+    async fn captures(&self, _: Option<Id>, _: usize) -> StoreResult<Vec<Capture>> {
+        Ok(self.kept.lock().expect("no panic").clone())
+    }
+}
+
+fn capture(shelf: &Arc<Shelf>) -> Arc<dyn Channel> {
+    let deps = Deps {
+        captures: Arc::<Shelf>::clone(shelf),
+        ids: Arc::new(IdSource::new(1, None)),
+        clock: Arc::new(ManualClock::at(NOW)),
+    };
+    open(&declared(ProviderKind::Capture(CaptureProvider { sender: "notice@example.com".into() })), &deps)
+        .expect("valid")
+}
+
+fn declared(kind: ProviderKind) -> Provider {
+    Provider { no: ProviderNo(1), code: "kept".into(), enabled: true, rate: None, max_in_flight: 4, kind }
+}
+
+#[tokio::test]
+async fn what_is_kept_is_what_smtp_sends() {
+    let shelf = Arc::new(Shelf::default());
+    let channel = capture(&shelf);
+    let parcel = parcel(&["a@example.com", "b@example.com"]);
+    let verdicts: Vec<Verdict> = channel.send(&parcel).await;
+    assert_eq!(verdicts.iter().map(shown).collect::<Vec<_>>(), ["accepted"; 2]);
+
+    let sink = Sink::start(Script::default()).await;
+    send(&provider(sink.port), PATIENT, &parcel).await;
+    let kept = shelf.kept.lock().expect("no panic").clone();
+    let expected = Capture {
+        id: kept[0].id,
+        message: id(MESSAGE),
+        provider: "kept".into(),
+        at: NOW,
+        sender: "boss@example.com".into(),
+        recipients: vec!["a@example.com".into(), "b@example.com".into()],
+        body: sink.seen().messages[0].clone(),
+    };
+    assert_eq!(kept, [expected]);
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_keep_it_puts_it_off() {
+    let shelf = Arc::new(Shelf { is_broken: true, ..Shelf::default() });
+    let verdicts = capture(&shelf).send(&parcel(&["a@example.com"])).await;
+    assert_eq!(shown(&verdicts[0]), "deferred provider");
+}
+
+#[test]
+fn declarations_that_cannot_be_opened_name_the_key() {
+    use hongyan_core::setup::{Secret, SmtpProvider, Tls};
+    let deps = Deps {
+        captures: Arc::new(Shelf::default()),
+        ids: Arc::new(IdSource::new(1, None)),
+        clock: Arc::new(ManualClock::at(NOW)),
+    };
+    let good = || provider(2525);
+    for (key, keys) in [
+        ("host", SmtpProvider { host: "".into(), ..good() }),
+        ("host", SmtpProvider { host: "a b".into(), ..good() }),
+        ("host", SmtpProvider { host: "a..b".into(), tls: Tls::Implicit, ..good() }),
+        ("port", SmtpProvider { port: 0, ..good() }),
+        ("helo", SmtpProvider { helo: "a\r\nMAIL".into(), ..good() }),
+        ("sender", SmtpProvider { sender: "nobody".into(), ..good() }),
+        ("bounce", SmtpProvider { bounce: "a@b\r\n".into(), ..good() }),
+        ("user", SmtpProvider { user: "a\0b".into(), password: Secret::new("x"), ..good() }),
+        ("password", SmtpProvider { user: "me".into(), ..good() }),
+        ("ca_file", SmtpProvider { ca_file: "/does/not/exist".into(), tls: Tls::Required, ..good() }),
+        ("ca_file", SmtpProvider { ca_file: "/dev/null".into(), tls: Tls::Required, ..good() }),
+    ] {
+        let error = open(&declared(ProviderKind::Smtp(Box::new(keys))), &deps).err().expect("refused").to_string();
+        assert!(error.starts_with(&format!("{key}: ")), "{error}");
+    }
+    for good in [
+        good(),
+        SmtpProvider { helo: String::new(), ..good() },
+        SmtpProvider { helo: "[IPv6:::1]".into(), host: "[::1]".into(), ..good() },
+        SmtpProvider { host: "127.0.0.1".into(), tls: Tls::Required, ..good() },
+    ] {
+        assert!(open(&declared(ProviderKind::Smtp(Box::new(good))), &deps).is_ok());
+    }
+}
