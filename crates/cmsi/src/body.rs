@@ -1,7 +1,10 @@
 //! Reading a body within bounds (section 2, decision 2): its size, the time it takes, and the memory that bodies may hold
 //! together. A body is never decompressed.
 
-use std::{pin::pin, sync::Arc};
+use std::{
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
 use axum::{
     body::HttpBody,
@@ -46,13 +49,14 @@ pub(crate) async fn read<B>(
 where
     B: HttpBody<Data = Bytes>,
 {
-    if is_encoded(headers) {
-        return Err(Problem::ContentEncoding);
-    }
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let declared = declared.or_else(|| usize::try_from(body.size_hint().exact()?).ok());
     let reading = async {
         let mut body = pin!(body);
+        if is_encoded(headers) {
+            discard(body.as_mut()).await;
+            return Err(Problem::ContentEncoding);
+        }
         if declared.is_some_and(|bytes| bytes > limits::BODY_BYTES_MAX) {
             // A client that waits to be asked for its body is not asked.
             if !headers.contains_key(header::EXPECT) && declared.is_some_and(|b| b <= 2 * limits::BODY_BYTES_MAX) {
@@ -60,12 +64,7 @@ where
             }
             return Err(Problem::BodyTooLarge);
         }
-        let taken = match declared {
-            Some(bytes) if bytes <= SMALL_BYTES => None,
-            Some(bytes) => room.take(bytes).await,
-            None => room.take(limits::BODY_BYTES_MAX).await,
-        };
-        collect(body.as_mut(), declared.unwrap_or(0)).await.map(|bytes| (bytes, taken))
+        collect(body.as_mut(), declared, room).await
     };
     timeout(limits::BODY_TIME_MAX, reading).await.unwrap_or(Err(Problem::BodyTooSlow))
 }
@@ -75,34 +74,42 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     encodings.any(|encoding| !matches!(encoding.as_bytes().trim_ascii(), b"" | b"identity"))
 }
 
-/// Everything that arrives. A body in one piece, as most are, is not copied.
-async fn collect<B>(mut body: std::pin::Pin<&mut B>, declared: usize) -> Result<Bytes, Problem>
+/// Everything that arrives. A body in one piece, as most are, is not copied. Room is asked for only once a body turns out to be
+/// large, so that one that is merely announced keeps nobody waiting.
+async fn collect<B>(
+    mut body: Pin<&mut B>,
+    declared: Option<usize>,
+    room: &Room,
+) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Problem>
 where
     B: HttpBody<Data = Bytes>,
 {
-    let mut whole = Bytes::new();
-    let mut pieces = BytesMut::new();
+    let (mut whole, mut pieces, mut taken) = (Bytes::new(), BytesMut::new(), None);
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(|_| Problem::BodyCutOff)?.into_data() else { continue };
-        if data.len() + whole.len() + pieces.len() > limits::BODY_BYTES_MAX {
+        let arrived = whole.len() + pieces.len() + data.len();
+        if arrived > limits::BODY_BYTES_MAX {
             discard(body).await;
             return Err(Problem::BodyTooLarge);
+        }
+        if arrived > SMALL_BYTES && taken.is_none() {
+            taken = room.take(declared.unwrap_or(limits::BODY_BYTES_MAX)).await;
         }
         if whole.is_empty() && pieces.is_empty() {
             whole = data;
             continue;
         }
         if pieces.is_empty() {
-            pieces.reserve(declared.max(whole.len() + data.len()));
+            pieces.reserve(arrived);
             pieces.extend_from_slice(&std::mem::take(&mut whole));
         }
         pieces.extend_from_slice(&data);
     }
-    Ok(if pieces.is_empty() { whole } else { pieces.freeze() })
+    Ok((if pieces.is_empty() { whole } else { pieces.freeze() }, taken))
 }
 
 /// Reads on and forgets, as much again as is allowed: most clients read the answer only after they have sent everything.
-async fn discard<B>(mut body: std::pin::Pin<&mut B>)
+async fn discard<B>(mut body: Pin<&mut B>)
 where
     B: HttpBody<Data = Bytes>,
 {

@@ -1,5 +1,5 @@
 //! Which language Django's texts are in: the caller's `Accept-Language`, of which the reference knows English and simplified
-//! Chinese (section 2). `Blueking-Language` is for labels alone and is read in [`crate::types`].
+//! Chinese (section 2). `Blueking-Language` is for labels alone and is read in [`crate::msg_type`].
 
 use axum::http::{HeaderMap, header::ACCEPT_LANGUAGE};
 

@@ -7,12 +7,12 @@
 //!
 //! | module | what it knows |
 //! |---|---|
-//! | [`route`], [`body`], [`params`] | section 1 and 2: paths, sizes, how parameters are read |
-//! | [`json`], [`python`], [`fields`] | what the reference's Python and Django make of a value |
-//! | [`auth`], [`signature`] | section 3: who calls |
-//! | [`mail`], [`attachment`], [`message`], [`others`], [`types`] | sections 5 to 8: one component each, in order of validation |
-//! | [`send`] | decision 4: accept, wait, say what became of everyone |
-//! | [`error`], [`reply`] | sections 2 and 4: every error in one table, the envelope |
+//! | `route`, `body`, `params` | section 1 and 2: paths, sizes, how parameters are read |
+//! | `json`, `python`, `fields` | what the reference's Python and Django make of a value |
+//! | `auth`, `signature` | section 3: who calls |
+//! | `mail`, `attachment`, `message`, `others`, `msg_type` | sections 5 to 8: one component each, in order of validation |
+//! | `send` | decision 4: accept, wait, say what became of everyone |
+//! | `error`, `reply` | sections 2 and 4: every error in one table, the envelope |
 
 mod attachment;
 mod auth;
@@ -27,6 +27,7 @@ mod language;
 mod mail;
 mod message;
 mod mime;
+mod msg_type;
 mod others;
 mod params;
 mod python;
@@ -34,7 +35,6 @@ mod reply;
 mod route;
 mod send;
 mod signature;
-mod types;
 
 use std::sync::Arc;
 
@@ -51,11 +51,11 @@ use crate::{
     body::Room,
     call::Call,
     error::{Failure, Problem},
+    msg_type::TypeList,
     params::Params,
     reply::Success,
     route::Component,
     send::Job,
-    types::TypeList,
 };
 
 /// The CMSI dialect of a node.
@@ -91,8 +91,7 @@ impl Cmsi {
             Ok(success) => reply::success(success),
             Err(failure) => {
                 let id = failure.message.map_or_else(|| reply::fresh_id(self.intake.fresh_id()), reply::id_of);
-                let app = app.as_ref().map_or("", |app: &Arc<App>| app.code.as_str());
-                log_refusal(component, app, &failure, &id);
+                log_refusal(component, app.as_deref(), &failure, &id);
                 reply::failure(&failure, language::of(&parts.headers), &id)
             }
         }
@@ -157,8 +156,14 @@ impl Cmsi {
     }
 }
 
-/// One line per refused request, without anything that the caller wrote: no addresses, texts or secrets (design 10).
-fn log_refusal(component: Component, app: &str, failure: &Failure, request_id: &str) {
+/// One line per refused request, without anything that the caller wrote: no addresses, texts or secrets (design 10). An app is
+/// named by the code under which the deployment knows it.
+fn log_refusal(component: Component, app: Option<&App>, failure: &Failure, request_id: &str) {
     let (code, error) = failure.problem.row();
+    let app = match (app, &failure.problem) {
+        (Some(app), _) => &app.code,
+        (None, Problem::WrongSecret(known)) => known,
+        (None, _) => "",
+    };
     tracing::info!(component = component.name(), app, code, error, request_id, "refused");
 }

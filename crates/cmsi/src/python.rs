@@ -1,7 +1,7 @@
 //! What Python and Django make of values, where callers can see it (section 2): how a value becomes text, which values count
 //! as empty or true, what `strip` removes, and how `base64.b64decode` reads text that is not quite base64.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashMap};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
@@ -74,14 +74,15 @@ fn repr(value: &Json<'_>, into: &mut String) {
         }
         Json::Dict(pairs) => {
             // A repeated key stands once, at its first place with its last value.
-            let (mut seen, mut first) = (HashSet::new(), true);
+            let mut last: HashMap<_, _> = pairs.iter().map(|(key, value)| (key, value)).collect();
+            let mut separator = "";
             into.push('{');
-            for (key, _) in pairs.iter().filter(|(key, _)| seen.insert(key)) {
-                into.push_str(if first { "" } else { ", " });
-                first = false;
+            for (key, value) in pairs.iter().filter_map(|(key, _)| last.remove_entry(key)) {
+                into.push_str(separator);
+                separator = ", ";
                 repr_text(key, into);
                 into.push_str(": ");
-                repr(value.get(key), into);
+                repr(value, into);
             }
             into.push('}');
         }

@@ -1,0 +1,256 @@
+//! A store in memory that delivers at once: whatever is submitted has its outcome before the submit returns.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex, OnceLock},
+};
+
+use async_trait::async_trait;
+use hongyan_core::{
+    content::{Content, Mail},
+    delivery::{Reason, State, Track},
+    id::Id,
+    message::Message,
+    ports::{Desk, Moved, Progress},
+    setup::{AppNo, ChannelNo, User},
+    store::*,
+    time::Timestamp,
+};
+
+/// What the store holds, and how it shall misbehave.
+#[derive(Default)]
+pub struct FakeStore {
+    inner: Mutex<Inner>,
+    progress: OnceLock<Arc<dyn Progress>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    users: Vec<User>,
+    batches: Vec<Batch>,
+    tracks: HashMap<Id, Track>,
+    keys: HashMap<(AppNo, String), ([u8; 32], Id)>,
+    refused: HashSet<String>,
+    is_slow: bool,
+    trouble: Option<StoreError>,
+}
+
+impl FakeStore {
+    /// A store whose directory holds `users`.
+    pub fn new(users: Vec<User>) -> Self {
+        Self { inner: Mutex::new(Inner { users, ..Inner::default() }), progress: OnceLock::new() }
+    }
+
+    /// From now on the provider refuses this address.
+    pub fn refuse(&self, address: &str) {
+        self.lock().refused.insert(address.to_owned());
+    }
+
+    /// From now on nothing is delivered.
+    pub fn stop_delivering(&self) {
+        self.lock().is_slow = true;
+    }
+
+    /// From now on every operation fails.
+    pub fn fail(&self, trouble: Option<StoreError>) {
+        self.lock().trouble = trouble;
+    }
+
+    /// How many messages were stored.
+    pub fn count(&self) -> usize {
+        self.lock().batches.len()
+    }
+
+    /// What was stored, the oldest first.
+    pub fn batches(&self) -> Vec<Batch> {
+        self.lock().batches.clone()
+    }
+
+    /// The last message, its content and the addresses that it goes to.
+    pub fn last(&self) -> (Message, Mail, Vec<String>, Arc<Vec<Vec<u8>>>) {
+        let batch = self.batches().pop().expect("something was stored");
+        let Content::Mail(mail) = (*batch.content).clone();
+        let reached = batch.page.iter().filter(|d| d.track.state == State::Ready).map(|d| d.address.clone()).collect();
+        (batch.message, mail, reached, batch.attachments)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
+        self.inner.lock().expect("no test panics while it holds this")
+    }
+}
+
+impl Inner {
+    fn check(&self) -> StoreResult<()> {
+        self.trouble.clone().map_or(Ok(()), Err)
+    }
+
+    /// The outcome of everyone of a batch.
+    fn deliver(&mut self, batch: &Batch) -> Vec<Moved> {
+        let mut moved = Vec::new();
+        for delivery in &batch.page {
+            let mut track = delivery.track;
+            if track.state == State::Ready && !self.is_slow {
+                track.state = State::Accepted;
+                if self.refused.contains(&delivery.address) {
+                    (track.state, track.reason) = (State::Failed, Some(Reason::RecipientRefused));
+                }
+                moved.push(Moved { message: batch.message.id, delivery: delivery.id, track });
+            }
+            self.tracks.insert(delivery.id, track);
+        }
+        moved
+    }
+}
+
+#[async_trait]
+impl Messages for FakeStore {
+    async fn submit(&self, batch: Batch, _: Timestamp) -> StoreResult<Submitted> {
+        let moved = {
+            let mut inner = self.lock();
+            inner.check()?;
+            if let Some(key) = &batch.idempotency {
+                let entry = (batch.message.app, key.key.clone());
+                match inner.keys.get(&entry) {
+                    Some((print, id)) if *print == key.fingerprint => return Ok(Submitted::Seen(*id)),
+                    Some(_) => return Ok(Submitted::KeyReused),
+                    None => inner.keys.insert(entry, (key.fingerprint, batch.message.id)),
+                };
+            }
+            let moved = inner.deliver(&batch);
+            inner.batches.push(batch);
+            moved
+        };
+        self.progress.get().expect("attached").moved(&moved);
+        Ok(Submitted::Stored)
+    }
+
+    async fn message_read(&self, id: Id) -> StoreResult<Option<MessageRecord>> {
+        let inner = self.lock();
+        inner.check()?;
+        let record = |batch: &Batch| MessageRecord {
+            message: batch.message.clone(),
+            channel: batch.channel,
+            deliveries: batch
+                .page
+                .iter()
+                .map(|delivery| DeliveryRecord {
+                    id: delivery.id,
+                    parcel: batch.page[0].id,
+                    recipient: delivery.recipient.clone(),
+                    address: delivery.address.clone(),
+                    track: inner.tracks[&delivery.id],
+                    attempts: Vec::new(),
+                })
+                .collect(),
+        };
+        Ok(inner.batches.iter().find(|batch| batch.message.id == id).map(record))
+    }
+
+    async fn page_add(&self, _: Page, _: Timestamp) -> StoreResult<bool> {
+        unreachable!("nothing is expanded here")
+    }
+
+    async fn expansions(&self, _: Option<Id>, _: usize) -> StoreResult<Vec<Expansion>> {
+        unreachable!("nothing is expanded here")
+    }
+
+    async fn message_cancel(&self, _: Id, _: Timestamp) -> StoreResult<usize> {
+        unreachable!("nothing is cancelled here")
+    }
+}
+
+#[async_trait]
+impl Declarations for FakeStore {
+    async fn users_find(&self, codes: Vec<String>) -> StoreResult<Vec<User>> {
+        let inner = self.lock();
+        inner.check()?;
+        Ok(inner.users.iter().filter(|user| codes.contains(&user.code)).cloned().collect())
+    }
+
+    async fn setup_version(&self) -> StoreResult<i64> {
+        unreachable!("the setup is given")
+    }
+
+    async fn declarations(&self) -> StoreResult<(i64, Vec<Declaration>)> {
+        unreachable!("the setup is given")
+    }
+
+    async fn plan_apply(&self, _: PlanChange) -> StoreResult<bool> {
+        unreachable!("the setup is given")
+    }
+
+    async fn note_once(&self, _: &str, _: &str) -> StoreResult<String> {
+        unreachable!("the setup is given")
+    }
+
+    async fn note_read(&self, _: &str) -> StoreResult<Option<String>> {
+        unreachable!("the setup is given")
+    }
+}
+
+#[async_trait]
+impl Deliveries for FakeStore {
+    async fn claim(&self, _: ChannelNo, _: usize, _: Timestamp) -> StoreResult<Vec<Lease>> {
+        unreachable!("nothing is dispatched here")
+    }
+
+    async fn cargo_read(&self, _: Vec<Id>) -> StoreResult<Vec<(Id, Cargo)>> {
+        unreachable!("nothing is dispatched here")
+    }
+
+    async fn settle(&self, _: Vec<Change>, _: Timestamp) -> StoreResult<Vec<Option<Track>>> {
+        unreachable!("nothing is dispatched here")
+    }
+
+    async fn recover(&self, _: Policies, _: Timestamp) -> StoreResult<Recovered> {
+        unreachable!("nothing is dispatched here")
+    }
+
+    async fn expire(&self, _: usize, _: Timestamp) -> StoreResult<usize> {
+        unreachable!("nothing is dispatched here")
+    }
+
+    async fn next_due(&self, _: ChannelNo, _: Timestamp) -> StoreResult<Option<Timestamp>> {
+        unreachable!("nothing is dispatched here")
+    }
+
+    async fn depths(&self) -> StoreResult<Vec<Depth>> {
+        unreachable!("nothing is dispatched here")
+    }
+}
+
+#[async_trait]
+impl Captures for FakeStore {
+    async fn capture_add(&self, _: Capture) -> StoreResult<()> {
+        unreachable!("nothing is captured here")
+    }
+
+    async fn captures(&self, _: Option<Id>, _: usize) -> StoreResult<Vec<Capture>> {
+        unreachable!("nothing is captured here")
+    }
+}
+
+#[async_trait]
+impl Upkeep for FakeStore {
+    fn attach(&self, _: Arc<dyn Desk>, progress: Arc<dyn Progress>) {
+        assert!(self.progress.set(progress).is_ok(), "attached once");
+    }
+
+    async fn last_id(&self) -> StoreResult<Option<Id>> {
+        Ok(None)
+    }
+
+    async fn prune(&self, _: Timestamp, _: usize, _: Timestamp) -> StoreResult<usize> {
+        Ok(0)
+    }
+
+    async fn ping(&self, _: Timestamp) -> StoreResult<()> {
+        Ok(())
+    }
+
+    fn commits(&self) -> Commits {
+        Commits::default()
+    }
+
+    async fn close(&self) {}
+}

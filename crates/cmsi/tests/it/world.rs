@@ -1,0 +1,216 @@
+//! The world behind the observed cases: two apps, five people, a mail channel and a WeCom channel.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    http::{Request, StatusCode},
+};
+use bytes::Bytes;
+use hongyan_cmsi::Cmsi;
+use hongyan_core::{
+    id::IdSource,
+    ports::NoDesk,
+    setup::{
+        App, AppNo, CaptureProvider, Channel, ChannelKind, ChannelNo, CurrentSetup, Provider, ProviderKind, ProviderNo,
+        Secret, Settings, Setup, User,
+    },
+    store::{Store, Upkeep},
+    time::{ManualClock, Timestamp},
+};
+use hongyan_intake::{Expander, Intake, IntakeDeps, IntakeMetrics, Waiting};
+use http_body_util::BodyExt;
+use prometheus_client::registry::Registry;
+use serde_json::{Value, json};
+
+use crate::store::FakeStore;
+
+/// The moment at which the cases were observed.
+pub const CLOCK: i64 = 1_795_335_811;
+
+/// What a test may change before the world begins.
+pub struct Plan {
+    pub settings: Settings,
+    pub apps: Vec<App>,
+    pub channels: Vec<Channel>,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            apps: vec![app(1, true), app(2, false)],
+            channels: vec![channel(1, "1003", ChannelKind::Mail), channel(2, "1005", ChannelKind::Wecom)],
+        }
+    }
+}
+
+fn app(no: u32, trusted: bool) -> App {
+    App {
+        no: AppNo(no),
+        code: format!("app{no}"),
+        secrets: vec![Secret::new(format!("sec{no}"))],
+        trusted,
+        channels: vec![],
+        senders: vec![],
+    }
+}
+
+fn channel(no: u32, code: &str, kind: ChannelKind) -> Channel {
+    let no = ChannelNo(no);
+    Channel {
+        no,
+        code: code.into(),
+        kind,
+        providers: vec![ProviderNo(1)],
+        enabled: true,
+        paused: false,
+        default: false,
+    }
+}
+
+fn people() -> Vec<User> {
+    let person =
+        |code: &str, email: &str, enabled| User { code: code.into(), email: email.into(), enabled, ..User::default() };
+    vec![
+        person("admin", "admin@bk.com", true),
+        person("yunchao", "yunchao@bk.com", true),
+        person("nomail", "", true),
+        person("gone", "gone@bk.com", false),
+        person("us", "us@bk.com", true),
+    ]
+}
+
+/// A dialect on a store of its own.
+pub struct World {
+    pub cmsi: Cmsi,
+    pub store: Arc<FakeStore>,
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    pub status: StatusCode,
+    pub content_type: String,
+    pub closes: bool,
+    pub bytes: Bytes,
+}
+
+impl Reply {
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_else(|_| panic!("not JSON: {:?}", self.bytes))
+    }
+
+    pub fn message(&self) -> String {
+        self.json()["message"].as_str().expect("a text").to_owned()
+    }
+
+    pub fn code(&self) -> Value {
+        self.json()["code"].clone()
+    }
+
+    /// `data.username_check.invalid`.
+    pub fn invalid(&self) -> Value {
+        self.json()["data"]["username_check"]["invalid"].clone()
+    }
+
+    /// Decision 2: exactly five keys in their order, and a request id of the documented form.
+    pub fn assert_five_keys(&self) {
+        let reply = self.json();
+        let text = std::str::from_utf8(&self.bytes).expect("UTF-8");
+        assert_eq!(self.content_type, "application/json; charset=utf-8");
+        let keys: Vec<_> = reply.as_object().expect("an object").keys().collect();
+        assert_eq!(keys, ["code", "data", "message", "request_id", "result"], "{text}");
+        assert!(text.starts_with(r#"{"result":"#) && text.contains(r#","code":"#), "{text}");
+        assert!(reply["result"].is_boolean() && reply["message"].is_string(), "{text}");
+        let id = reply["request_id"].as_str().expect("a text");
+        assert!(id.len() == 32 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')), "{text}");
+    }
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    pub fn with(change: impl FnOnce(&mut Plan)) -> Self {
+        let mut plan = Plan::default();
+        change(&mut plan);
+        let provider = Provider {
+            no: ProviderNo(1),
+            code: "capture".into(),
+            enabled: true,
+            rate: None,
+            max_in_flight: 1,
+            kind: ProviderKind::Capture(CaptureProvider { sender: "blueking@bking.com".into() }),
+        };
+        let setup = Setup::new(1, plan.settings, plan.apps, plan.channels, vec![provider]);
+        let store = Arc::new(FakeStore::new(people()));
+        let waiting = Arc::new(Waiting::default());
+        store.attach(Arc::new(NoDesk), Arc::clone(&waiting) as _);
+        let deps = IntakeDeps {
+            store: Arc::clone(&store) as Arc<dyn Store>,
+            ids: Arc::new(IdSource::new(1, None)),
+            clock: Arc::new(ManualClock::at(Timestamp::from_ms(CLOCK * 1_000))),
+            setup: Arc::new(CurrentSetup::new(setup)),
+            waiting,
+            metrics: IntakeMetrics::register(&mut Registry::default()),
+        };
+        let expander = Expander::new(Arc::clone(&deps.store), Arc::clone(&deps.ids), Arc::clone(&deps.clock));
+        Self { cmsi: Cmsi::new(Arc::new(Intake::new(deps, Arc::new(expander)))), store }
+    }
+
+    /// Any request.
+    pub async fn request(&self, request: Request<Body>) -> Reply {
+        let response = self.cmsi.handle(request).await;
+        let header = |name| {
+            let value = response.headers().get(name).map(|value| value.to_str().expect("ASCII"));
+            value.unwrap_or("").to_owned()
+        };
+        let (content_type, closes) = (header("content-type"), header("connection") == "close");
+        let status = response.status();
+        let bytes = response.into_body().collect().await.expect("a body in memory").to_bytes();
+        Reply { status, content_type, closes, bytes }
+    }
+
+    /// A JSON body to a component, with headers.
+    pub async fn post_with(&self, component: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reply {
+        let mut request = Request::post(format!("/api/c/compapi/cmsi/{component}/"));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        self.request(request.body(body.into()).expect("a request")).await
+    }
+
+    /// A JSON body to a component.
+    pub async fn post(&self, component: &str, body: &Value) -> Reply {
+        self.post_with(component, &[], body.to_string()).await
+    }
+}
+
+/// A right mail of app1, with `changes` put over it; a null takes a field away.
+pub fn mail(changes: Value) -> Value {
+    let mut body = json!({
+        "bk_app_code": "app1", "bk_app_secret": "sec1", "bk_username": "admin",
+        "receiver": "a@b.com", "title": "t", "content": "c",
+    });
+    merge(&mut body, changes);
+    body
+}
+
+/// A right `send_msg` of app1, with `changes` put over it.
+pub fn msg(changes: Value) -> Value {
+    let mut body = mail(json!({"receiver": null, "receiver__username": "admin,yunchao", "msg_type": "mail"}));
+    merge(&mut body, changes);
+    body
+}
+
+fn merge(body: &mut Value, changes: Value) {
+    let Value::Object(changes) = changes else { panic!("changes are an object") };
+    for (name, value) in changes {
+        match value {
+            Value::Null => drop(body.as_object_mut().expect("an object").remove(&name)),
+            value => body[name] = value,
+        }
+    }
+}
