@@ -12,7 +12,7 @@
 //! | [`share`] | whose turn it is: priorities and apps |
 //! | [`message`], [`content`], [`address`] | what is sent, to whom |
 //! | [`setup`] | what a deployment declares: apps, channels, providers, people |
-//! | [`store`], [`channel`], [`ports`] | the ports |
+//! | [`store`], [`channel`], [`ports`], [`lease`] | the ports, and what crosses them |
 //! | [`id`], [`time`], [`limits`], [`text`] | identifiers, time, every bound, control characters |
 
 pub mod address;
@@ -20,6 +20,7 @@ pub mod channel;
 pub mod content;
 pub mod delivery;
 pub mod id;
+pub mod lease;
 pub mod limits;
 pub mod message;
 pub mod outcome;

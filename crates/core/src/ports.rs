@@ -1,7 +1,7 @@
 //! The small ports between the parts of a node. The store is the only link between intake and delivery: it hands what was
 //! born leased to a [`Desk`] after the commit, and tells a [`Progress`] what moved, also after the commit.
 
-use crate::{delivery::Track, id::Id, setup::ChannelNo, store::Lease};
+use crate::{delivery::Track, id::Id, lease::Lease, setup::ChannelNo};
 
 /// The dispatcher as the store sees it.
 pub trait Desk: Send + Sync {

@@ -13,12 +13,7 @@ use hongyan_core::{
 };
 use tokio::time::Instant;
 
-use crate::{
-    line::Line,
-    metrics::Counters,
-    settler::Finished,
-    station::{Shared, Slot},
-};
+use crate::{line::Line, metrics::Counters, settler::Finished, shared::Shared, window::Slot};
 
 /// A leased parcel in the hands of a provider's line.
 pub(crate) struct Call {

@@ -22,7 +22,8 @@ use crate::{
     line::Line,
     metrics::DeliveryMetrics,
     settler::Settler,
-    station::{Route, Shared, Station},
+    shared::Shared,
+    station::{Route, Station},
 };
 
 /// Opens the sender of a provider; the error says in words what is wrong with its keys.

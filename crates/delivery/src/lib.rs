@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `dispatcher` | all stations of a node; the desk to which the store hands what was born leased; stopping |
 //! | `station` | one channel: claims as slots come free, hands parcels to a provider |
+//! | `window` | how many leases a station holds, and how many it may |
 //! | `line` | one provider: its cap on calls in flight, its rate, its breaker |
 //! | `call` | one parcel through one provider |
 //! | `settler` | outcomes, recorded many at a time; when they cannot be recorded, sending stops |
@@ -19,8 +20,10 @@ mod dispatcher;
 mod line;
 mod metrics;
 mod settler;
+mod shared;
 mod station;
 mod upkeep;
+mod window;
 
 pub use dispatcher::{Dispatcher, DispatcherDeps, OpenChannel, recovery_policies};
 pub use metrics::DeliveryMetrics;

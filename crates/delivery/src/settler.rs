@@ -11,7 +11,7 @@ use hongyan_core::{
 };
 use tokio::sync::{mpsc, watch};
 
-use crate::{metrics::Counters, station::Slot};
+use crate::{metrics::Counters, window::Slot};
 
 /// What is to be recorded of one parcel. Its slot comes free when it has been.
 pub(crate) struct Finished {

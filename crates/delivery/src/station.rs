@@ -5,7 +5,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -13,43 +13,26 @@ use std::{
 use hongyan_core::{
     delivery::{Policy, Repeat},
     limits,
-    ports::Progress,
     retry::RetrySchedule,
     setup::ChannelNo,
-    store::{Lease, Store},
-    time::{Clock, Timestamp},
+    store::Lease,
+    time::Timestamp,
 };
 use tokio::sync::{Notify, mpsc};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     breaker::Permission,
     call::{Call, Called},
     line::Line,
     metrics::Counters,
-    settler::Settler,
+    shared::Shared,
+    window::{Slot, Window},
 };
 
 /// How often a station looks by itself: a wake-up may be lost.
 const POLL: Duration = Duration::from_secs(1);
 /// The most slots that a station ever has.
 const SLOTS_MAX: usize = limits::CALLS_MAX * limits::WINDOW_PER_CALL;
-
-/// What every station of a node works with.
-pub(crate) struct Shared {
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) progress: Arc<dyn Progress>,
-    pub(crate) settler: Settler,
-    /// Calls in flight.
-    pub(crate) calls: TaskTracker,
-    /// The node may claim: what it held before has been recovered.
-    pub(crate) started: CancellationToken,
-    /// The node stops: nothing new is begun, what is untried is given back.
-    pub(crate) stopping: CancellationToken,
-    /// The node has waited long enough: calls in flight end as unknown.
-    pub(crate) cut_off: CancellationToken,
-}
 
 /// One of a channel's providers, as this channel counts it.
 #[derive(Clone)]
@@ -65,13 +48,10 @@ pub(crate) struct Station {
     plan: Mutex<Plan>,
     /// Whether something may be handed straight over: not paused, a provider's breaker is closed, not stopping.
     open: AtomicBool,
-    used: AtomicUsize,
-    window: AtomicUsize,
+    window: Arc<Window>,
     inbox: mpsc::Sender<InHand>,
     /// Something may be ready, or may be sent again.
     woken: Notify,
-    /// A slot came free.
-    freed: Notify,
 }
 
 #[derive(Default)]
@@ -86,24 +66,6 @@ pub(crate) struct InHand {
     slot: Slot,
     /// The route that it probes.
     probe: Option<Route>,
-}
-
-/// A place in a station's window. It comes free when the last share of it is dropped.
-pub(crate) struct Slot(Arc<SlotOf>);
-
-struct SlotOf(Arc<Station>);
-
-impl Slot {
-    /// Another share of the same place.
-    pub(crate) fn share(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl Drop for SlotOf {
-    fn drop(&mut self) {
-        self.0.slot_free();
-    }
 }
 
 /// What may be sent now, and by whom.
@@ -123,11 +85,9 @@ impl Station {
             shared,
             plan: Mutex::default(),
             open: AtomicBool::new(false),
-            used: AtomicUsize::new(0),
-            window: AtomicUsize::new(0),
+            window: Arc::new(Window::new(SLOTS_MAX)),
             inbox,
             woken: Notify::new(),
-            freed: Notify::new(),
         };
         (Arc::new(station), receiver)
     }
@@ -152,12 +112,12 @@ impl Station {
 
     /// Takes a slot, if the station is open and has one free.
     pub(crate) fn reserve(&self) -> bool {
-        self.open.load(Ordering::Acquire) && self.take_slots(1) == 1
+        self.open.load(Ordering::Acquire) && self.window.take(1) == 1
     }
 
     /// Gives back a reserved slot.
     pub(crate) fn release(&self) {
-        self.slot_free();
+        self.window.free();
     }
 
     /// Takes over a parcel that was born leased into a reserved slot.
@@ -172,26 +132,13 @@ impl Station {
         }
     }
 
-    fn slot(self: &Arc<Self>) -> Slot {
-        Slot(Arc::new(SlotOf(Arc::clone(self))))
-    }
-
-    fn slot_free(&self) {
-        self.used.fetch_sub(1, Ordering::AcqRel);
-        self.freed.notify_one();
+    fn slot(&self) -> Slot {
+        Slot::taken(&self.window)
     }
 
     /// How many slots are taken.
     pub(crate) fn in_hand(&self) -> usize {
-        self.used.load(Ordering::Acquire)
-    }
-
-    /// Takes up to `n` slots.
-    fn take_slots(&self, n: usize) -> usize {
-        let window = self.window.load(Ordering::Acquire).min(SLOTS_MAX);
-        let take = |used: usize| Some(used + n.min(window.saturating_sub(used)));
-        let before = self.used.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).unwrap_or(0);
-        n.min(window.saturating_sub(before))
+        self.window.used()
     }
 
     fn plan(&self) -> MutexGuard<'_, Plan> {
@@ -205,7 +152,7 @@ impl Station {
             Choice::Probe(_) | Choice::Wait(_) => None,
         };
         if let Some(window) = flow {
-            self.window.store(window, Ordering::Release);
+            self.window.resize(window);
         }
         let open = flow.is_some() && !self.shared.stopping.is_cancelled();
         self.open.store(open, Ordering::Release);
@@ -248,7 +195,7 @@ impl Station {
             Choice::Flow(_) => (limits::CLAIM_MAX, None),
         };
         self.shared.settler.recording().await;
-        let slots = if probe.is_some() { self.force_slot() } else { self.free_slots(wanted).await };
+        let slots = if probe.is_some() { self.window.take_beyond() } else { self.window.take_when_free(wanted).await };
         if let Some(route) = &probe {
             route.line.probe();
         }
@@ -274,7 +221,7 @@ impl Station {
         };
         let claimed = leases.len();
         for _ in claimed..slots {
-            self.slot_free();
+            self.window.free();
         }
         if let (0, Some(route)) = (claimed, &probe) {
             route.line.probe_lost(now);
@@ -283,27 +230,6 @@ impl Station {
             self.put(InHand { lease, slot: self.slot(), probe: probe.clone() });
         }
         claimed
-    }
-
-    /// Waits until a good part of the window is free (claims in batches are cheap, single ones are not) and takes it.
-    async fn free_slots(&self, wanted: usize) -> usize {
-        loop {
-            let window = self.window.load(Ordering::Acquire).min(SLOTS_MAX);
-            let free = window.saturating_sub(self.used.load(Ordering::Acquire));
-            if free > 0 && free >= window / 4 {
-                let taken = self.take_slots(wanted);
-                if taken > 0 {
-                    return taken;
-                }
-            }
-            self.freed.notified().await;
-        }
-    }
-
-    /// A slot for a probe, whatever the window.
-    fn force_slot(&self) -> usize {
-        self.used.fetch_add(1, Ordering::AcqRel);
-        1
     }
 
     /// Waits for a wake-up, for `until`, or for the next poll.
@@ -360,7 +286,7 @@ impl Station {
     fn called(&self, probing: bool) {
         let was_open = self.open.load(Ordering::Acquire);
         match self.choose() {
-            Choice::Flow(route) if was_open => self.window.store(route.line.window(), Ordering::Release),
+            Choice::Flow(route) if was_open => self.window.resize(route.line.window()),
             _ => self.refresh(),
         }
         if probing || !was_open {

@@ -11,7 +11,7 @@ use std::{
 use clap::{Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::{config::Config, demo, node, plan::Plan, reference};
+use crate::{config::Config, demo, node, plan::Plan, reference, talk::say};
 
 /// One message gateway for an organisation: CMSI in, mail out.
 #[derive(Debug, Parser)]
@@ -120,11 +120,6 @@ fn ended(result: anyhow::Result<bool>) -> ExitCode {
 fn wrong(error: &anyhow::Error) -> ExitCode {
     say(&format!("hongyan: {error:#}"));
     ExitCode::from(2)
-}
-
-/// Says something on standard error; when nobody can hear it, there is nobody to tell.
-pub(crate) fn say(line: &str) {
-    drop(writeln!(io::stderr(), "{line}"));
 }
 
 /// Structured logs: JSON lines for machines, text for a terminal. `RUST_LOG` sets the level.

@@ -20,6 +20,7 @@ pub mod plan;
 pub mod reference;
 pub mod status;
 pub mod stored;
+mod talk;
 pub mod vault;
 
 pub use cli::run;

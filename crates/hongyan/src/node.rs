@@ -27,12 +27,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cli::say,
     config::Config,
     http::{self, Parts},
     plan::Plan,
     status::Status,
     stored,
+    talk::say,
     vault::{Vault, random_token},
 };
 

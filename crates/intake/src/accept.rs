@@ -12,13 +12,14 @@ use hongyan_core::{
     limits,
     message::{Message, MessageState},
     setup::{ChannelNo, CurrentSetup},
-    store::{Addressee, Batch, MessageRecord, NewDelivery, Store, StoreError, Submitted},
+    store::{Addressee, Batch, MessageRecord, Store, StoreError, Submitted},
     time::{Clock, Timestamp},
 };
 
 use crate::{
     expand::Expander,
     metrics::IntakeMetrics,
+    page::deliveries,
     submission::{Audience, Resolved, Submission},
     waiting::Waiting,
 };
@@ -213,25 +214,6 @@ impl Intake {
         let gone = || Refusal::Store(StoreError::Gone(format!("message {id}, which the idempotency key names")));
         self.deps.store.message_read(id).await?.ok_or_else(gone)
     }
-}
-
-/// The deliveries of one page.
-pub(crate) fn deliveries(
-    addressees: Vec<Addressee>,
-    first: Id,
-    now: Timestamp,
-    expires: Timestamp,
-) -> Vec<NewDelivery> {
-    let delivery = |(n, addressee): (usize, Addressee)| NewDelivery {
-        id: first.plus(n),
-        recipient: addressee.recipient,
-        address: addressee.address,
-        track: match addressee.skipped {
-            None => Track::ready(now, expires),
-            Some(reason) => Track::skipped(reason, now, expires),
-        },
-    };
-    addressees.into_iter().enumerate().map(delivery).collect()
 }
 
 /// What is left of a batch for whoever waits for it.

@@ -12,7 +12,7 @@ use hongyan_core::{
 };
 use tokio::sync::Notify;
 
-use crate::accept::deliveries;
+use crate::page::deliveries;
 
 /// Messages whose audiences are expanded in one round, a page each, so that a large one does not hold up the others.
 const ROUND: usize = 16;

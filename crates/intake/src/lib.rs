@@ -11,6 +11,7 @@
 mod accept;
 mod expand;
 mod metrics;
+mod page;
 mod submission;
 mod waiting;
 
