@@ -7,7 +7,6 @@ use hongyan_core::{
     limits,
     outcome::{Outcome, Rejection},
     retry::Roll,
-    store::Lease,
 };
 
 use crate::{
@@ -78,18 +77,13 @@ pub async fn gives_back_untried(bench: &impl Bench) {
     let world = World::begin(bench).await;
     let id = world.submit(&to(&["alice", "bob"])).await;
     let lease = world.claim_one(MAIL).await;
-    let back = |lease: &Lease| -> Vec<_> {
-        let give =
-            |row: &hongyan_core::store::LeasedRow| change(MAIL, row.id, Event::GiveBack { lease: row.track.lease });
-        lease.rows.iter().map(give).collect()
-    };
-    for track in world.settle(back(&lease)).await {
+    for track in world.give_back(std::slice::from_ref(&lease)).await {
         assert_eq!(track.map(|track| (track.state, track.tries)), Some((State::Ready, 0)));
     }
     assert_eq!(world.depth(MAIL).await, 2);
     let again = world.claim_one(MAIL).await;
     assert_eq!((again.parcel, again.rows.len(), again.rows[0].track.lease), (lease.parcel, 2, 2));
-    assert_eq!(world.settle(back(&lease)).await, [None, None]);
+    assert_eq!(world.give_back(std::slice::from_ref(&lease)).await, [None, None]);
     assert_eq!(world.states(id).await, [State::Leased; 2]);
 }
 

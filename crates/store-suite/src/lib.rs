@@ -56,7 +56,22 @@ macro_rules! conformance {
                 gives_back_untried, several_events_of_one_delivery_in_one_call, parcels_are_claimed_whole,
                 what_is_deferred_of_a_parcel_stays_one_parcel, tells_what_moved, gone_messages_are_no_error, large_content_is_read_apart,
                 a_dropped_claim_is_given_back;
+            turns: priorities_share_70_25_5, unused_shares_spill_over, apps_take_turns, long_queues_keep_their_order,
+                early_rows_move_the_place_back, channels_are_apart;
+            recovery: takes_back_what_was_leased, never_repeats_what_may_have_been_sent, counts_crashes, sends_a_suspect_alone,
+                a_suspect_of_a_silent_channel_stalls_nobody, sets_aside_what_kills_the_node_alone, spares_what_is_held_with_others,
+                a_finished_try_forgives_crashes, born_leased_survives_a_crash, recovers_only_what_others_left;
+            time: waits_until_due, next_due_is_the_first_to_come, expires_on_a_channel_nobody_claims, expires_in_a_long_queue,
+                expiry_leaves_what_is_in_flight;
+            pages: expands_page_by_page, a_page_behind_the_cursor_is_refused, nobody_is_lost_or_twice_after_a_crash,
+                cancels_what_waits, cancelling_ends_the_expansion;
+            keep: plans_apply_once, numbers_are_given_once, finds_users, notes_are_kept_once, keeps_the_newest_captures,
+                prunes_old_history_and_nothing_open, last_id_covers_everything, depths_agree_with_the_truth, pings, refuses_when_closed;
         );
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn random_histories_agree() {
+            $crate::model::random_histories_agree(|| $bench);
+        }
     };
     (@cases $bench:expr; $($module:ident: $($case:ident),+;)+) => {
         $($(

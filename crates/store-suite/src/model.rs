@@ -1,1 +1,360 @@
-//! Placeholder.
+//! Random histories: whatever is submitted, claimed, settled, given back, cancelled or expired, whenever the node crashes and
+//! however time passes, every delivery stands where a small model says. The model knows nothing of tables; for a single
+//! delivery it asks `step`, as a store must.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use hongyan_core::{
+    delivery::{Event, State, Track, step},
+    id::Id,
+    limits::CRASHES_BEFORE_ALONE,
+    message::Priority,
+    outcome::{Fault, Outcome, Rejection},
+    retry::Roll,
+    setup::{AppNo, ChannelNo},
+    store::{Lease, Recovered},
+    time::Timestamp,
+};
+use proptest::{
+    prelude::*,
+    sample::Index,
+    test_runner::{Config, TestRunner},
+};
+
+use crate::{
+    Bench,
+    world::{MAIL, Order, SMS, World, accepted, change, deferred, policy, to},
+};
+
+#[derive(Clone, Debug)]
+enum Act {
+    Submit { sms: bool, priority: u8, app: u32, rows: usize, due_in: u64, lives: u64 },
+    Slots { sms: bool, slots: usize },
+    Claim { sms: bool, limit: usize },
+    Settle(Vec<(Index, End)>),
+    Crash,
+    Pass { secs: u64 },
+    Cancel(Index),
+    Expire,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Accepted,
+    Deferred(u64),
+    ProviderFault,
+    Rejected,
+    Misconfigured,
+    Unknown,
+    Intend,
+    GiveBack,
+    Expire,
+}
+
+fn acts() -> impl Strategy<Value = Vec<Act>> {
+    let end = prop_oneof![
+        3 => Just(End::Accepted),
+        2 => (0u64..40).prop_map(End::Deferred),
+        1 => Just(End::ProviderFault),
+        1 => Just(End::Rejected),
+        1 => Just(End::Misconfigured),
+        2 => Just(End::Unknown),
+        2 => Just(End::Intend),
+        2 => Just(End::GiveBack),
+        1 => Just(End::Expire),
+    ];
+    let act = prop_oneof![
+        6 => (any::<bool>(), 1u8..=3, 1u32..4, 1usize..5, prop_oneof![3 => Just(0u64), 1 => 1u64..60], 5u64..400).prop_map(
+            |(sms, priority, app, rows, due_in, lives)| Act::Submit { sms, priority, app, rows, due_in, lives }
+        ),
+        2 => (any::<bool>(), 0usize..4).prop_map(|(sms, slots)| Act::Slots { sms, slots }),
+        6 => (any::<bool>(), 1usize..6).prop_map(|(sms, limit)| Act::Claim { sms, limit }),
+        6 => prop::collection::vec((any::<Index>(), end), 1..8).prop_map(Act::Settle),
+        4 => Just(Act::Crash),
+        3 => prop_oneof![Just(0u64), 10u64..100].prop_map(|secs| Act::Pass { secs }),
+        1 => any::<Index>().prop_map(Act::Cancel),
+        1 => Just(Act::Expire),
+    ];
+    prop::collection::vec(act, 1..60)
+}
+
+const fn channel(sms: bool) -> ChannelNo {
+    if sms { SMS } else { MAIL }
+}
+
+#[derive(Clone, Copy)]
+struct Row {
+    message: Id,
+    parcel: Id,
+    channel: ChannelNo,
+    track: Track,
+}
+
+impl Row {
+    fn is_suspect(&self) -> bool {
+        self.track.crashes >= CRASHES_BEFORE_ALONE
+    }
+}
+
+/// What a store should know.
+#[derive(Default)]
+struct Model {
+    rows: BTreeMap<Id, Row>,
+    messages: Vec<Id>,
+    /// Every lease ever seen, for words late and early.
+    leases: Vec<(Id, ChannelNo, u32)>,
+    wish: Option<(ChannelNo, Timestamp)>,
+}
+
+/// Rows that are claimed together.
+type Group = (Timestamp, Id);
+
+impl Model {
+    fn due_groups(&self, channel: ChannelNo, suspect: bool, now: Timestamp) -> BTreeMap<Group, Vec<Id>> {
+        let mut groups: BTreeMap<Group, Vec<Id>> = BTreeMap::new();
+        for (id, row) in &self.rows {
+            let waits = row.track.state == State::Ready && row.track.due <= now;
+            if waits && row.channel == channel && row.is_suspect() == suspect {
+                groups.entry((row.track.due, row.parcel)).or_default().push(*id);
+            }
+        }
+        groups
+    }
+
+    fn held(&self) -> impl Iterator<Item = (&Id, &Row)> {
+        self.rows.iter().filter(|(_, row)| row.track.state.is_held())
+    }
+
+    fn has_suspect(&self, channel: ChannelNo) -> bool {
+        self.rows.values().any(|row| row.channel == channel && row.track.state == State::Ready && row.is_suspect())
+    }
+
+    /// Whether a suspect is in flight, or a channel keeps the way clear for one.
+    fn suspects_reign(&self, now: Timestamp) -> bool {
+        self.held().any(|(_, row)| row.is_suspect())
+            || self
+                .wish
+                .is_some_and(|(channel, asked)| self.has_suspect(channel) && now.since(asked) < Duration::from_secs(2))
+    }
+
+    fn may_be_born_leased(&self, channel: ChannelNo, now: Timestamp) -> bool {
+        !self.suspects_reign(now) && !self.has_suspect(channel) && self.due_groups(channel, false, now).is_empty()
+    }
+
+    fn apply(&mut self, id: Id, event: &Event, now: Timestamp) -> Option<Track> {
+        let row = self.rows.get_mut(&id)?;
+        let track = step(&row.track, event, &policy(row.channel), now)?;
+        row.track = track;
+        Some(track)
+    }
+
+    fn leased(&mut self, lease: &Lease, now: Timestamp) {
+        for row in &lease.rows {
+            let track = self.apply(row.id, &Event::Claim, now).expect("only what waits is leased");
+            assert_eq!(row.track, track);
+            self.leases.push((row.id, lease.channel, track.lease));
+        }
+    }
+
+    fn recover(&mut self, now: Timestamp) -> Recovered {
+        let held: Vec<_> = self.held().map(|(id, row)| (*id, row.parcel, row.track.lease)).collect();
+        let parcels: BTreeSet<_> = held.iter().map(|(_, parcel, _)| parcel).collect();
+        let mut recovered = Recovered::default();
+        for (id, _, lease) in &held {
+            match self.apply(*id, &Event::Recover { lease: *lease, alone: parcels.len() == 1 }, now).map(|t| t.state) {
+                Some(State::Ready) => recovered.ready += 1,
+                Some(State::Unknown) => recovered.unknown += 1,
+                _ => recovered.poison += 1,
+            }
+        }
+        self.wish = None;
+        recovered
+    }
+}
+
+/// A history in progress.
+struct History<'a> {
+    world: World<'a>,
+    model: Model,
+}
+
+impl History<'_> {
+    async fn act(&mut self, act: &Act) {
+        match act {
+            Act::Submit { sms, priority, app, rows, due_in, lives } => {
+                let people: Vec<String> = (0..*rows).map(|n| format!("user{n}")).collect();
+                let order = Order { to: people, ..to(&[]) }
+                    .channel(channel(*sms))
+                    .priority(Priority::from_number(*priority).expect("a priority"))
+                    .due_in(Duration::from_secs(*due_in))
+                    .lives(Duration::from_secs(*lives));
+                self.submit(Order { app: AppNo(*app), ..order }).await;
+            }
+            Act::Slots { sms, slots } => self.world.desk.open(channel(*sms), *slots),
+            Act::Claim { sms, limit } => self.claim(channel(*sms), *limit).await,
+            Act::Settle(ends) => self.settle(ends).await,
+            Act::Crash => {
+                let expected = self.model.recover(self.world.now);
+                assert_eq!(self.world.crash_and_recover().await, expected);
+            }
+            Act::Pass { secs } => self.world.pass(Duration::from_secs(*secs)),
+            Act::Cancel(which) => self.cancel(which).await,
+            Act::Expire => self.expire().await,
+        }
+    }
+
+    async fn submit(&mut self, order: Order) {
+        let (channel, now) = (order.channel, self.world.now);
+        let batch = self.world.batch(&order);
+        let due = batch.page[0].track.due <= now;
+        let leases = due && self.world.desk.free(channel) > 0 && self.model.may_be_born_leased(channel, now);
+        for delivery in &batch.page {
+            let (message, parcel) = (batch.message.id, batch.page[0].id);
+            self.model.rows.insert(delivery.id, Row { message, parcel, channel, track: delivery.track });
+        }
+        self.model.messages.push(batch.message.id);
+        self.world.store().submit(batch, now).await.expect("stored");
+        let handed = self.world.desk.take();
+        assert_eq!(handed.len(), usize::from(leases), "born leased exactly where nothing stands in the way");
+        for lease in &handed {
+            self.model.leased(lease, now);
+        }
+    }
+
+    async fn claim(&mut self, channel: ChannelNo, limit: usize) {
+        let now = self.world.now;
+        let leases = self.world.claim(channel, limit).await;
+        if self.model.held().any(|(_, row)| row.is_suspect()) {
+            assert!(leases.is_empty(), "a suspect is in flight, and nothing beside it");
+            return;
+        }
+        let suspects = self.model.due_groups(channel, true, now);
+        let groups = if suspects.is_empty() {
+            let reign = self.model.suspects_reign(now);
+            let groups = self.model.due_groups(channel, false, now);
+            assert_eq!(leases.len(), if reign { 0 } else { limit.min(groups.len()) });
+            groups
+        } else {
+            let alone = self.model.held().next().is_none();
+            self.model.wish = (!alone).then_some((channel, now));
+            assert_eq!(leases.len(), usize::from(alone), "a suspect goes alone or not at all");
+            suspects
+        };
+        for lease in &leases {
+            let rows: Vec<_> = lease.rows.iter().map(|row| row.id).collect();
+            assert_eq!(groups.get(&(lease.rows[0].track.due, lease.parcel)), Some(&rows), "a parcel comes whole");
+            self.model.leased(lease, now);
+        }
+    }
+
+    async fn settle(&mut self, ends: &[(Index, End)]) {
+        if self.model.leases.is_empty() {
+            return;
+        }
+        let now = self.world.now;
+        let (mut changes, mut expected) = (Vec::new(), Vec::new());
+        let mut latest: BTreeMap<Id, Timestamp> = BTreeMap::new();
+        for (which, end) in ends {
+            // Of the last leases rather than of the first.
+            let recent = self.model.leases.len().saturating_sub(12);
+            let (id, channel, lease) = *which.get(&self.model.leases[recent..]);
+            let event = event(*end, lease);
+            let track = self.model.apply(id, &event, now);
+            let parcel = self.model.rows[&id].parcel;
+            expected.push((id, parcel, track));
+            changes.push(change(channel, id, event));
+        }
+        for (id, parcel, track) in &expected {
+            let now_at = self.model.rows[id].track;
+            if track.is_some() && now_at.state == State::Ready {
+                let due = latest.entry(*parcel).or_insert(now_at.due);
+                *due = now_at.due.max(*due);
+            }
+        }
+        let answers = self.world.settle(changes).await;
+        for ((id, parcel, track), answer) in expected.iter().zip(&answers) {
+            assert_eq!(answer.map(|t| t.state), track.map(|t| t.state), "delivery {id}");
+            if let Some(row) = self.model.rows.get_mut(id)
+                && track.is_some()
+                && row.track.state == State::Ready
+            {
+                row.track.due = latest[parcel];
+            }
+        }
+    }
+
+    async fn cancel(&mut self, which: &Index) {
+        if self.model.messages.is_empty() {
+            return;
+        }
+        let message = *which.get(&self.model.messages);
+        let now = self.world.now;
+        let ids: Vec<_> = self.model.rows.iter().filter(|(_, row)| row.message == message).map(|(id, _)| *id).collect();
+        let cancelled = ids.iter().filter(|id| self.model.apply(**id, &Event::Cancel, now).is_some()).count();
+        assert_eq!(self.world.store().message_cancel(message, now).await, Ok(cancelled));
+    }
+
+    async fn expire(&mut self) {
+        let now = self.world.now;
+        let waiting: Vec<_> =
+            self.model.rows.iter().filter(|(_, row)| row.track.state == State::Ready).map(|(id, _)| *id).collect();
+        let expired = waiting.iter().filter(|id| self.model.apply(**id, &Event::Expire, now).is_some()).count();
+        assert_eq!(self.world.store().expire(10_000, now).await, Ok(expired));
+    }
+
+    /// Everything stands where the model says, and the counters count it.
+    async fn compare(&self) {
+        for message in &self.model.messages {
+            for delivery in self.world.read(*message).await.deliveries {
+                let row = self.model.rows[&delivery.id];
+                assert_eq!((delivery.parcel, delivery.track), (row.parcel, row.track), "delivery {}", delivery.id);
+            }
+        }
+        for channel in [MAIL, SMS] {
+            let waiting = |row: &&Row| row.channel == channel && row.track.state == State::Ready;
+            let ready = self.model.rows.values().filter(waiting).count();
+            assert_eq!(self.world.depth(channel).await, ready as u64);
+            let due = self.model.rows.values().filter(waiting).map(|row| row.track.due);
+            let next = due.filter(|due| *due > self.world.now).min();
+            assert_eq!(self.world.store().next_due(channel, self.world.now).await, Ok(next));
+        }
+    }
+}
+
+fn event(end: End, lease: u32) -> Event {
+    let outcome = match end {
+        End::Accepted => accepted(),
+        End::Deferred(secs) => deferred(Duration::from_secs(secs)),
+        End::ProviderFault => Outcome::Deferred { after: None, fault: Fault::Provider },
+        End::Rejected => Outcome::Rejected(Rejection::Recipient),
+        End::Misconfigured => Outcome::Misconfigured,
+        End::Unknown => Outcome::Unknown,
+        End::Intend => return Event::Intend { lease },
+        End::GiveBack => return Event::GiveBack { lease },
+        End::Expire => return Event::Expire,
+    };
+    Event::Finish { lease, outcome, roll: Roll::NONE }
+}
+
+/// Runs histories, each on a bench of its own. Called on a runtime of several threads.
+pub fn random_histories_agree<B: Bench>(bench: impl Fn() -> B) {
+    let config = Config { cases: 60, max_shrink_iters: 400, failure_persistence: None, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&acts(), |acts| {
+        let bench = bench();
+        let history = async {
+            let mut history = History { world: World::begin(&bench).await, model: Model::default() };
+            for act in &acts {
+                history.act(act).await;
+                history.compare().await;
+            }
+        };
+        tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(history));
+        Ok(())
+    });
+    if let Err(failure) = outcome {
+        panic!("{failure}");
+    }
+}

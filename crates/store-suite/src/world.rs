@@ -64,11 +64,6 @@ impl<'a> World<'a> {
         &**self.store.as_ref().expect("the node runs")
     }
 
-    /// The store, to be shared with a task; it must be gone before the node dies.
-    pub fn store_arc(&self) -> Arc<dyn Store> {
-        Arc::clone(self.store.as_ref().expect("the node runs"))
-    }
-
     pub async fn start(&mut self) {
         let store = self.bench.open().await;
         store.attach(self.desk.clone(), self.progress.clone());
@@ -138,6 +133,20 @@ impl<'a> World<'a> {
         id
     }
 
+    /// Submits many requests at once; answers the messages' ids.
+    pub async fn submit_all(&self, orders: impl IntoIterator<Item = Order>) -> Vec<Id> {
+        let batches: Vec<_> = orders.into_iter().map(|order| self.batch(&order)).collect();
+        let mut ids = Vec::with_capacity(batches.len());
+        for some in batches.chunks(1_000) {
+            let submits = some.iter().map(|batch| self.store().submit(batch.clone(), self.now));
+            for (batch, answer) in some.iter().zip(futures_util::future::join_all(submits).await) {
+                assert_eq!(answer, Ok(Submitted::Stored));
+                ids.push(batch.message.id);
+            }
+        }
+        ids
+    }
+
     pub async fn claim(&self, channel: ChannelNo, limit: usize) -> Vec<Lease> {
         self.store().claim(channel, limit, self.now).await.expect("claims")
     }
@@ -151,6 +160,14 @@ impl<'a> World<'a> {
 
     pub async fn settle(&self, changes: Vec<Change>) -> Vec<Option<Track>> {
         self.store().settle(changes, self.now).await.expect("settles")
+    }
+
+    /// Gives every row of these parcels back.
+    pub async fn give_back(&self, leases: &[Lease]) -> Vec<Option<Track>> {
+        let rows = leases.iter().flat_map(|lease| lease.rows.iter().map(|row| (lease.channel, row)));
+        let back =
+            |(channel, row): (_, &LeasedRow)| change(channel, row.id, Event::GiveBack { lease: row.track.lease });
+        self.settle(rows.map(back).collect()).await
     }
 
     /// Settles every row of these parcels with one outcome.
