@@ -2,6 +2,7 @@
 //! against references. It depends on none of our crates, so that it judges from outside.
 
 mod bench;
+mod docs;
 mod structure;
 mod tree;
 
@@ -22,6 +23,8 @@ struct Cli {
 enum Chore {
     /// Check crate edges, import cycles, sizes, lints, words and links.
     Structure,
+    /// Write the pages of docs/ that are generated from the code.
+    Docs,
     /// Measure the product against references, and print one table.
     Bench(bench::Options),
     /// The bare HTTP server that the accept benchmark compares with.
@@ -44,6 +47,7 @@ fn run() -> Result<ExitCode> {
         None => Cli::command().print_help()?,
         Some(Chore::Structure) if !structure::run()? => return Ok(ExitCode::FAILURE),
         Some(Chore::Structure) => {}
+        Some(Chore::Docs) => docs::run()?,
         Some(Chore::Bench(options)) => return bench::run(&options),
         Some(Chore::BenchReference(options)) => bench::reference::run(options)?,
     }
