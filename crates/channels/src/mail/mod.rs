@@ -20,6 +20,7 @@ use crate::{dkim::Signer, error::OpenError};
 mod headers;
 mod parts;
 mod plain;
+mod transfer;
 
 use headers::Header;
 

@@ -2,7 +2,7 @@
 //! of the text; each level only where it has something to hold.
 //!
 //! Leaves are written here, header by header (the library would write types and identifiers raw, guess 7bit for bodies and
-//! encode file names by RFC 2047); the tree around them, base64 and quoted-printable are the library's.
+//! encode file names by RFC 2047); the tree around them is the library's.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,6 @@ use hongyan_core::{
     id::Id,
 };
 use mail_builder::{
-    encoders::{base64::base64_encode_mime, quoted_printable::quoted_printable_encode},
     headers::content_type::ContentType,
     mime::{BodyPart, MimePart},
 };
@@ -19,6 +18,7 @@ use mail_builder::{
 use super::{
     headers::{Header, percent_encoded},
     plain,
+    transfer::{append_base64, append_text, canonical},
 };
 
 /// The type of bytes whose declared type is none, or is one that base64 may not encode (RFC 2046 section 5).
@@ -85,17 +85,7 @@ fn text_leaf(subtype: &str, text: &str) -> MimePart<'static> {
     header.token(if subtype == "html" { "text/html" } else { "text/plain" });
     header.parameter("charset", "utf-8");
     header.end();
-    let wide = text.bytes().filter(|b| !b.is_ascii()).count();
-    if wide * 6 > text.len() {
-        append_base64(&mut leaf, text.as_bytes());
-    } else {
-        leaf.extend_from_slice(b"Content-Transfer-Encoding: quoted-printable\r\n\r\n");
-        // Writing to a Vec cannot fail.
-        let _ = quoted_printable_encode(text.as_bytes(), &mut leaf, true);
-        if !text.ends_with("\r\n") {
-            leaf.extend_from_slice(b"=\r\n");
-        }
-    }
+    append_text(&mut leaf, &text);
     MimePart::raw(BodyPart::Binary(leaf.into()))
 }
 
@@ -115,30 +105,6 @@ fn file_leaf(attachment: &Attachment, bytes: &[u8], id: Option<&str>) -> MimePar
     }
     append_base64(&mut leaf, bytes);
     MimePart::raw(BodyPart::Binary(leaf.into()))
-}
-
-fn append_base64(leaf: &mut Vec<u8>, bytes: &[u8]) {
-    leaf.extend_from_slice(b"Content-Transfer-Encoding: base64\r\n\r\n");
-    // Writing to a Vec cannot fail.
-    let _ = base64_encode_mime(bytes, leaf, false);
-}
-
-/// Text as it may stand in a body: CRLF line ends, no control characters but TAB.
-fn canonical(text: &str) -> String {
-    let mut canonical = String::with_capacity(text.len() + text.len() / 16);
-    let mut rest = text;
-    while let Some(at) = rest.find(|c: char| c.is_control() && c != '\t') {
-        canonical.push_str(&rest[..at]);
-        let after = &rest[at..];
-        let is_break = after.starts_with(['\r', '\n']);
-        if is_break {
-            canonical.push_str("\r\n");
-        }
-        let width = if after.starts_with("\r\n") { 2 } else { after.chars().next().map_or(0, char::len_utf8) };
-        rest = &after[width..];
-    }
-    canonical.push_str(rest);
-    canonical
 }
 
 /// The declared type if it is `type/subtype` of plain characters (RFC 6838 section 4.2) and not a composite one.

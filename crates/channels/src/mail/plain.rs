@@ -1,16 +1,13 @@
 //! The plain-text alternative of an HTML mail: one pass over the text, no tree, no recursion, so that hostile HTML costs no
 //! more than honest HTML of its size. What it yields is a courtesy to readers without HTML, not a rendering.
 
-/// Elements whose content nobody reads.
-const HIDDEN: [&str; 5] = ["script", "style", "head", "title", "template"];
-/// Elements that stand on lines of their own.
-const LINES: [&str; 18] = [
-    "div", "li", "tr", "dt", "dd", "section", "article", "header", "footer", "main", "nav", "form", "fieldset",
-    "figure", "address", "option", "center", "body",
-];
-/// Elements with an empty line around them.
-const PARAGRAPHS: [&str; 14] =
-    ["p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "table", "blockquote", "pre", "dl", "hr"];
+/// How much of the HTML is read, in bytes: a reader without HTML is served by less, and a large mail must not become twice
+/// as large.
+pub(super) const INPUT_MAX: usize = 256 * 1024;
+/// What ends a text that is not all.
+const CUT: &str = "\n\n[…]";
+/// The longest name of an element that is known here.
+const NAME_MAX: usize = 10;
 /// The longest name of a character reference that is known here.
 const REFERENCE_MAX: usize = 10;
 /// Named character references (HTML section 13.5) that mails use.
@@ -50,8 +47,9 @@ const REFERENCES: [(&str, &str); 31] = [
 
 /// The text of `html`.
 pub(super) fn from_html(html: &str) -> String {
-    let mut text = Text { out: String::with_capacity(html.len() / 2), gap: Gap::None, pre: 0, link: None };
-    let mut rest = html;
+    let read = &html[..html.floor_char_boundary(INPUT_MAX)];
+    let mut text = Text { out: String::with_capacity(read.len() / 2), gap: Gap::None, pre: 0, link: None };
+    let mut rest = read;
     while let Some(at) = rest.find('<') {
         text.push(&rest[..at]);
         let markup = &rest[at..];
@@ -67,6 +65,9 @@ pub(super) fn from_html(html: &str) -> String {
     }
     text.push(rest);
     text.out.truncate(text.out.trim_end().len());
+    if read.len() < html.len() {
+        text.out.push_str(CUT);
+    }
     text.out
 }
 
@@ -77,6 +78,18 @@ enum Gap {
     Space,
     Line,
     Paragraph,
+}
+
+/// What an element stands apart by, at its beginning and at its end.
+fn gap_around(name: &str) -> Gap {
+    match name {
+        "p" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "ul" | "ol" | "dl" | "table" | "blockquote" | "pre" | "hr" => {
+            Gap::Paragraph
+        }
+        "div" | "li" | "tr" | "dt" | "dd" | "section" | "article" | "header" | "footer" | "main" | "nav" | "form"
+        | "fieldset" | "figure" | "address" | "option" | "center" | "body" => Gap::Line,
+        _ => Gap::None,
+    }
 }
 
 struct Text<'a> {
@@ -92,15 +105,15 @@ impl<'a> Text<'a> {
     /// Handles a tag (what stands between its brackets) and answers where reading goes on.
     fn tag(&mut self, tag: &'a str, rest: &'a str) -> &'a str {
         let (is_end, tag) = tag.strip_prefix('/').map_or((false, tag), |tag| (true, tag));
-        let name_end = tag.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(tag.len());
+        let name_end = tag.bytes().position(|b| !b.is_ascii_alphanumeric()).unwrap_or(tag.len());
         let (name, attributes) = tag.split_at(name_end);
-        let is = |known: &[&str]| known.iter().any(|known| name.eq_ignore_ascii_case(known));
-        if is(&PARAGRAPHS) {
-            self.widen(Gap::Paragraph);
-        } else if is(&LINES) {
-            self.widen(Gap::Line);
-        }
-        match (name.to_ascii_lowercase().as_str(), is_end) {
+        let mut lower = [0; NAME_MAX];
+        let Some(lower) = lower.get_mut(..name.len()) else { return rest };
+        lower.copy_from_slice(name.as_bytes());
+        lower.make_ascii_lowercase();
+        let name = std::str::from_utf8(lower).unwrap_or_default();
+        self.widen(gap_around(name));
+        match (name, is_end) {
             ("br", _) => self.line_break(),
             ("li", false) => self.word("- "),
             ("hr", false) => {
@@ -113,7 +126,7 @@ impl<'a> Text<'a> {
             ("a", false) => self.link = attribute(attributes, "href").map(|href| (href, self.out.len())),
             ("a", true) => self.end_link(),
             ("img", false) => self.push(attribute(attributes, "alt").unwrap_or_default()),
-            (hidden, false) if HIDDEN.contains(&hidden) => return after_end_tag(rest, hidden),
+            ("script" | "style" | "head" | "title" | "template", false) => return after_end_tag(rest, name),
             _ => {}
         }
         rest
@@ -138,14 +151,17 @@ impl<'a> Text<'a> {
             }
             return;
         }
-        let is_space = |c: char| c.is_ascii_whitespace();
-        for (i, word) in text.split(is_space).enumerate() {
-            if i > 0 {
-                self.widen(Gap::Space);
-            }
+        let mut rest = text;
+        while let Some(at) = rest.bytes().position(|b| b.is_ascii_whitespace()) {
+            let (word, after) = rest.split_at(at);
             if !word.is_empty() {
                 self.word(word);
             }
+            self.widen(Gap::Space);
+            rest = &after[1..];
+        }
+        if !rest.is_empty() {
+            self.word(rest);
         }
     }
 

@@ -4,8 +4,12 @@
 //! The point of no return is the write that ends with the final dot: what fails before it was certainly not taken, what fails
 //! after it may have been.
 
-use hongyan_core::outcome::{Outcome, Rejection, Verdict};
-use hongyan_core::time::Clock;
+use std::time::Duration;
+
+use hongyan_core::{
+    outcome::{Outcome, Rejection, Verdict},
+    time::Clock,
+};
 
 use super::{
     class::Stage,
@@ -110,10 +114,10 @@ impl Session {
         }
         let mut transaction = Transaction { session: self, job, tally, mail: None };
         let stopped = transaction.run(&open).await;
-        let is_begun = transaction.mail == Some(true);
+        let is_unanswered = transaction.mail.is_none();
         let verdict = match stopped {
             Ok(()) => return End::Reusable,
-            Err(Stop::Lost(_) | Stop::Closing(..)) if is_reused && !is_begun => return End::Stale,
+            Err(Stop::Lost(_) | Stop::Closing(..)) if is_reused && is_unanswered => return End::Stale,
             Err(Stop::Lost(error)) => verdict::unreachable(&error),
             Err(Stop::Ambiguous(error)) => verdict::unknown(&error),
             Err(Stop::Closing(stage, reply)) => transaction.refused(stage, &reply),
@@ -139,9 +143,9 @@ impl Session {
                 if origin.envelope_is_callers { Outcome::Rejected(Rejection::Content) } else { Outcome::Misconfigured };
             tally.fill(&Verdict::new(outcome, why));
         }
-        for (i, recipient) in job.recipients.iter().enumerate().filter(|(_, recipient)| !recipient.is_ascii()) {
+        for (i, _) in job.recipients.iter().enumerate().filter(|(_, recipient)| !recipient.is_ascii()) {
             if matches!(tally.0[i], Place::Open) {
-                let why = format!("the address {recipient} is beyond ASCII, and the server offers no SMTPUTF8");
+                let why = "the address is beyond ASCII, and the server offers no SMTPUTF8";
                 tally.set(i, verdict::rejected(Rejection::Recipient, why));
             }
         }
@@ -311,7 +315,7 @@ impl Transaction<'_, '_> {
     }
 
     /// A reply that is an answer: not 421, not one of the 300s.
-    async fn reply(&mut self, stage: Stage, limit: std::time::Duration) -> Result<Reply, Stop> {
+    async fn reply(&mut self, stage: Stage, limit: Duration) -> Result<Reply, Stop> {
         let reply = self.session.wire.reply(limit).await?;
         match reply.code {
             421 => Err(Stop::Closing(stage, reply)),
