@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
 use crate::{
     checkpoint::{Checkpoint, Checkpointer},
@@ -341,6 +341,8 @@ fn beside(file: &Path, suffix: &str) -> PathBuf {
 fn configure(db: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     db.busy_timeout(schema::BUSY_WAIT)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    // Without this guarantee SQLite compiles a cached statement anew whenever a bound value might change its plan.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.pragma_update(None, "cache_size", -cache_kib)
 }
 

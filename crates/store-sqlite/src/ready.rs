@@ -75,10 +75,20 @@ pub(crate) struct Turn {
 /// The ready parcels of every channel.
 #[derive(Debug, Default)]
 pub(crate) struct Ready {
+    bounds: Bounds,
     wheels: HashMap<ChannelNo, Wheel>,
     lanes: HashMap<LaneKey, Lane>,
     /// Changes to the counts that are not committed yet.
     uncommitted: Vec<(LaneKey, AppNo, i64)>,
+}
+
+/// How many parcels are kept in memory.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    /// In one lane.
+    lane: usize,
+    /// Of one app while others wait.
+    app: usize,
 }
 
 #[derive(Debug, Default)]
@@ -112,10 +122,10 @@ impl Ready {
         queue.rows += 1;
         queue.insert(key);
         if apps.len() > known {
-            let capacity = capacity(apps.len());
+            let capacity = self.bounds.capacity(apps.len());
             apps.values_mut().for_each(|queue| queue.shrink(capacity));
         } else {
-            let capacity = capacity(known);
+            let capacity = self.bounds.capacity(known);
             if let Some(queue) = apps.get_mut(&app) {
                 queue.shrink(capacity);
             }
@@ -187,7 +197,7 @@ impl Ready {
     pub(crate) fn depths(&mut self, index: &impl Index) -> Outcome<BTreeMap<ChannelNo, (u64, Timestamp)>> {
         let mut depths = BTreeMap::new();
         for (key, lane) in &mut self.lanes {
-            let capacity = capacity(lane.apps.len());
+            let capacity = self.bounds.capacity(lane.apps.len());
             for (app, queue) in &mut lane.apps {
                 let Some(front) = queue.front(|after| index.parcels(*key, *app, after, capacity), capacity)? else {
                     continue;
@@ -219,7 +229,7 @@ impl Ready {
     /// The app whose turn it is in a lane, if any has something due.
     fn peek(&mut self, key: LaneKey, now: Timestamp, index: &impl Index) -> Outcome<Option<AppNo>> {
         let Some(lane) = self.lanes.get_mut(&key) else { return Ok(None) };
-        let capacity = capacity(lane.apps.len());
+        let capacity = self.bounds.capacity(lane.apps.len());
         let mut first_due = |from: Bound<AppNo>, to: Bound<AppNo>| {
             for (app, queue) in lane.apps.range_mut((from, to)) {
                 let front = queue.front(|after| index.parcels(key, *app, after, capacity), capacity)?;
@@ -247,11 +257,16 @@ impl Ready {
     }
 }
 
-/// How many parcels of one app are kept in memory in a lane of `apps` apps.
-fn capacity(apps: usize) -> usize {
-    match apps {
-        0 | 1 => limits::READY_IN_MEMORY_MAX,
-        _ => limits::READY_IN_MEMORY_PER_APP_MAX.min(limits::READY_IN_MEMORY_MAX / apps).max(1),
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { lane: limits::READY_IN_MEMORY_MAX, app: limits::READY_IN_MEMORY_PER_APP_MAX }
+    }
+}
+
+impl Bounds {
+    /// How many parcels of one app are kept in memory in a lane of so many apps.
+    fn capacity(self, apps: usize) -> usize {
+        if apps <= 1 { self.lane } else { self.app.min(self.lane / apps).max(1) }
     }
 }
 

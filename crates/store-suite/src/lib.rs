@@ -33,6 +33,8 @@ pub mod time;
 pub mod turns;
 mod world;
 
+pub use world::{finish, sample};
+
 /// One database, and how nodes come and go on it.
 #[async_trait]
 pub trait Bench: Send + Sync {

@@ -15,7 +15,7 @@ use std::{
 use hongyan_core::{
     content::{Body, Content, Mail},
     delivery::{Event, Policy, Reason, Repeat, State, Track},
-    id::{Id, IdSource},
+    id::{Id, IdSource, IdsExhausted},
     message::{Dialect, Idempotency, Message, MessageState, Priority},
     outcome::{Fault, Outcome, Receipts},
     ports::{Desk, Moved, Progress},
@@ -395,4 +395,38 @@ impl Progress for StubProgress {
 
 pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A mail to one recipient, due now, for tests and measurements of one store.
+///
+/// # Errors
+/// When the ids have run ahead of `now`.
+pub fn sample(ids: &IdSource, now: Timestamp, text: &str) -> Result<Batch, IdsExhausted> {
+    let id = ids.block(2, 0, now)?;
+    let expires = now + Duration::from_secs(86_400);
+    let address = "someone@example.com".to_owned();
+    Ok(Batch {
+        message: Message {
+            id,
+            app: AppNo(1),
+            dialect: Dialect::Cmsi,
+            operation: "send_mail".into(),
+            user: "admin".into(),
+            priority: Priority::Middle,
+            state: MessageState::Expanded,
+            accepted: now,
+            expires,
+        },
+        idempotency: None,
+        channel: MAIL,
+        content: Arc::new(content(text)),
+        attachments: Arc::default(),
+        page: vec![NewDelivery {
+            id: id.plus(1),
+            recipient: address.clone(),
+            address,
+            track: Track::ready(now, expires),
+        }],
+        rest: Vec::new(),
+    })
 }
