@@ -48,6 +48,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
             log_mb(&file),
         );
     }
+    store.close().await;
+    let begun = Instant::now();
+    let store: Arc<dyn Store> = open(&file, Options::default()).await?;
+    println!("opening with {messages} queued: {:?}, {} MB resident", begun.elapsed(), resident_mb());
     let (settled, rate, worst) = drain(&store).await?;
     println!(
         "claim + settle, {settled} in batches of {CLAIM}: {rate:.0}/s, longest pair {worst:?}; {} MB",

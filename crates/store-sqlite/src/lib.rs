@@ -3,18 +3,18 @@
 //! One thread owns the write connection. It takes whatever waits from a bounded queue and commits it as one transaction, so
 //! that many requests share one flush to disk; an operation that fails does so alone. Readers have connections of their own,
 //! checkpoints a thread of their own. The writer sees every write, so the order of the ready deliveries is kept in memory
-//! over an index ([`ready`]), as is what this node holds ([`held`]); both are caches that can be thrown away.
+//! over an index (`ready`), as is what this node holds (`held`); both are caches that can be thrown away.
 //!
 //! | module | question it answers |
 //! |---|---|
-//! | [`open`] | may this file be used: ours, whole, not newer, not in use |
-//! | [`schema`] | which tables there are, and why each column |
-//! | [`writer`], [`operation`], [`transaction`] | how operations share a commit and what an operation may do |
-//! | [`ops`] | what each writing operation does |
-//! | [`ready`], [`held`], [`memory`] | whose turn it is, what is in flight |
-//! | [`readers`], [`reads`] | how looking things up stays out of the writer's way |
-//! | [`checkpoint`] | how the write-ahead log stays short |
-//! | [`row`], [`trouble`] | rows and errors, from and to SQL |
+//! | `open` | may this file be used: ours, whole, not newer, not in use |
+//! | `schema` | which tables there are, and why each column |
+//! | `writer`, `operation`, `transaction` | how operations share a commit and what an operation may do |
+//! | `ops` | what each writing operation does |
+//! | `ready`, `held`, `memory` | whose turn it is, what is in flight |
+//! | `readers`, `reads` | how looking things up stays out of the writer's way |
+//! | `checkpoint` | how the write-ahead log stays short |
+//! | `row`, `trouble` | rows and errors, from and to SQL |
 
 mod checkpoint;
 mod held;

@@ -186,7 +186,7 @@ impl Opening {
         let started = |error: io::Error| self.unusable("opened", error);
         let readers = Readers::start(readers).map_err(started)?;
         let checkpointer = Checkpointer::start(Arc::clone(&checkpoint), checkpointing).map_err(started)?;
-        let writer = Writer::start(db, memory, checkpoint).map_err(started)?;
+        let writer = Writer::start(db, memory, checkpoint, tokio::runtime::Handle::current()).map_err(started)?;
         Ok(Arc::new(SqliteStore::new(writer, readers, checkpointer, lock)))
     }
 

@@ -65,3 +65,32 @@ pub(crate) fn told_sql(error: &SqlError) -> StoreError {
         _ => unavailable(error.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(code: i32) -> (StoreError, StoreError) {
+        let trouble = || Trouble::Sql(SqlError::SqliteFailure(ffi::Error::new(code), None));
+        (trouble().told(), trouble().told_after_commit())
+    }
+
+    #[test]
+    fn only_an_unconfirmed_flush_leaves_doubt() {
+        for code in [ffi::SQLITE_FULL, ffi::SQLITE_IOERR_WRITE, ffi::SQLITE_READONLY, ffi::SQLITE_BUSY] {
+            let (statement, commit) = told(code);
+            assert!(statement.certainly_not_done() && commit.certainly_not_done(), "{code}");
+        }
+        let (statement, commit) = told(ffi::SQLITE_IOERR_FSYNC);
+        assert!(statement.certainly_not_done() && !commit.certainly_not_done());
+    }
+
+    #[test]
+    fn says_what_kind_of_trouble_it_is() {
+        assert!(matches!(told(ffi::SQLITE_CORRUPT).0, StoreError::Corrupt(_)));
+        assert!(matches!(told(ffi::SQLITE_NOTADB).0, StoreError::Corrupt(_)));
+        assert!(matches!(told(ffi::SQLITE_CONSTRAINT_PRIMARYKEY).0, StoreError::Conflict(_)));
+        assert!(matches!(told(ffi::SQLITE_FULL).0, StoreError::Unavailable { certain: true, .. }));
+        assert!(matches!(told(ffi::SQLITE_BUSY).0, StoreError::Busy(_)));
+    }
+}

@@ -18,7 +18,10 @@ use hongyan_core::{
     store::{Commits, StoreError, StoreResult},
 };
 use rusqlite::Connection;
-use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, TryAcquireError},
+};
 
 use crate::{
     checkpoint::Checkpoint,
@@ -66,13 +69,28 @@ impl BackDoor {
 }
 
 impl Writer {
-    /// Starts the thread.
-    pub(crate) fn start(db: Connection, memory: Memory, checkpoint: Arc<Checkpoint>) -> std::io::Result<Self> {
+    /// Starts the thread; replies are given on `runtime`.
+    pub(crate) fn start(
+        db: Connection,
+        memory: Memory,
+        checkpoint: Arc<Checkpoint>,
+        runtime: Handle,
+    ) -> std::io::Result<Self> {
         let (queue, waiting) = sync_channel(QUEUE_SLOTS);
         let shared = Arc::new(Shared::default());
         let thread_shared = Arc::clone(&shared);
         let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || {
-            WriterThread { db, memory, checkpoint, shared: thread_shared, waiting, next: None, closing: false }.run();
+            WriterThread {
+                db,
+                memory,
+                checkpoint,
+                runtime,
+                shared: thread_shared,
+                waiting,
+                next: None,
+                closing: false,
+            }
+            .run();
         })?;
         Ok(Self {
             queue,
@@ -175,20 +193,13 @@ struct WriterThread {
     db: Connection,
     memory: Memory,
     checkpoint: Arc<Checkpoint>,
+    runtime: Handle,
     shared: Arc<Shared>,
     waiting: Receiver<Message>,
     /// A job that did not fit into the last commit.
     next: Option<Box<dyn Job>>,
     /// Whether the thread ends when the queue is empty.
     closing: bool,
-}
-
-/// How a transaction ended that did not commit.
-enum Failed {
-    /// An operation or the BEGIN failed: nothing happened.
-    Rolled(Trouble),
-    /// The COMMIT failed.
-    Commit(Trouble),
 }
 
 impl WriterThread {
@@ -240,35 +251,34 @@ impl WriterThread {
         }
         match self.transact(&mut jobs) {
             Ok(stage) => self.answer(jobs, stage),
-            Err(Failed::Commit(trouble)) => refuse(jobs, &trouble.told_after_commit()),
-            Err(Failed::Rolled(trouble)) if jobs.len() == 1 => refuse(jobs, &trouble.told()),
-            Err(Failed::Rolled(_)) => {
+            Err(error) if jobs.len() == 1 || !error.certainly_not_done() => refuse(jobs, &error),
+            Err(_) => {
                 for job in jobs {
-                    let mut alone = [job];
+                    let mut alone = vec![job];
                     match self.transact(&mut alone) {
                         Ok(stage) => self.answer(alone, stage),
-                        Err(Failed::Rolled(trouble)) => refuse(alone, &trouble.told()),
-                        Err(Failed::Commit(trouble)) => refuse(alone, &trouble.told_after_commit()),
+                        Err(error) => refuse(alone, &error),
                     }
                 }
             }
         }
     }
 
-    /// Runs jobs in one transaction. When it fails, memory and desk are as if it had never begun.
-    fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Stage, Failed> {
+    /// Runs jobs in one transaction. When it fails, memory and desk are as if it had never begun; the error is what the
+    /// jobs are told.
+    fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> StoreResult<Stage> {
         let links = self.shared.links.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut stage = Stage::default();
         let before = self.db.total_changes();
         let ran = catch_unwind(AssertUnwindSafe(|| run_all(&self.db, &mut self.memory, &mut stage, &links, jobs)));
         let committed = match ran.unwrap_or(Err(Trouble::Panicked)) {
-            Ok(()) => execute(&self.db, "COMMIT").map_err(Failed::Commit),
-            Err(trouble) => Err(Failed::Rolled(trouble)),
+            Ok(()) => execute(&self.db, "COMMIT").map_err(|trouble| trouble.told_after_commit()),
+            Err(trouble) => Err(trouble.told()),
         };
-        if let Err(failed) = committed {
+        if let Err(error) = committed {
             self.roll_back();
             stage.drop_reservations(&links);
-            return Err(failed);
+            return Err(error);
         }
         self.memory.committed();
         if self.db.total_changes() != before {
@@ -279,15 +289,14 @@ impl WriterThread {
         Ok(stage)
     }
 
-    /// Says what is to be said after a commit, then answers.
-    fn answer(&self, jobs: impl IntoIterator<Item = Box<dyn Job>>, stage: Stage) {
+    /// Says what is to be said after a commit, then answers: in one task for all, for waking each caller from this thread would
+    /// cost a commit of many requests more than its disk does.
+    fn answer(&self, jobs: Vec<Box<dyn Job>>, stage: Stage) {
         let links = self.shared.links.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if catch_unwind(AssertUnwindSafe(|| stage.publish(&links))).is_err() {
             tracing::error!("what follows a commit panicked; polling will find what it missed");
         }
-        for job in jobs {
-            job.answer(Ok(()));
-        }
+        self.runtime.spawn(async move { jobs.into_iter().for_each(|job| job.answer(Ok(()))) });
     }
 
     fn roll_back(&mut self) {
@@ -318,7 +327,7 @@ fn execute(db: &Connection, sql: &str) -> Outcome<()> {
     Ok(())
 }
 
-fn refuse(jobs: impl IntoIterator<Item = Box<dyn Job>>, error: &StoreError) {
+fn refuse(jobs: Vec<Box<dyn Job>>, error: &StoreError) {
     for job in jobs {
         job.answer(Err(error.clone()));
     }

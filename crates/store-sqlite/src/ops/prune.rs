@@ -21,13 +21,7 @@ impl Operation for Prune {
 
     fn run(&self, tx: &mut Transaction<'_>) -> Outcome<usize> {
         tx.memory.see(self.now);
-        let limit = i64::try_from(self.limit).unwrap_or(i64::MAX);
-        tx.db
-            .prepare_cached(
-                "DELETE FROM idempotency WHERE (app, key) IN \
-                 (SELECT app, key FROM idempotency INDEXED BY idempotency_expires WHERE expires <= ?1 LIMIT ?2)",
-            )?
-            .execute(params![self.now.ms(), limit])?;
+        keys_forget(tx.db, self.now, self.limit)?;
         let (mut pruned, mut kept) = (0, 0);
         while pruned < self.limit && kept < KEPT_MAX {
             let Some((id, accepted)) = message_after(tx.db, tx.memory.prune_after)? else {
@@ -49,6 +43,19 @@ impl Operation for Prune {
         }
         Ok(pruned)
     }
+}
+
+/// Forgets keys whose time is over, at most `limit`.
+fn keys_forget(db: &Connection, now: Timestamp, limit: usize) -> Outcome<()> {
+    let mut over = db.prepare_cached("SELECT app, key FROM idempotency WHERE expires <= ?1 LIMIT ?2")?;
+    let keys: Vec<(u32, String)> = over
+        .query_map(params![now.ms(), i64::try_from(limit).unwrap_or(i64::MAX)], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut forget = db.prepare_cached("DELETE FROM idempotency WHERE app = ?1 AND key = ?2")?;
+    for (app, key) in keys {
+        forget.execute(params![app, key])?;
+    }
+    Ok(())
 }
 
 fn message_after(db: &Connection, after: i64) -> Outcome<Option<(Id, Timestamp)>> {

@@ -1,0 +1,160 @@
+//! The writer among the rest of the node: panics of others do not end it, and its queue is bounded.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    task::Poll,
+};
+
+use hongyan_core::{
+    delivery::{Policy, Repeat},
+    id::{Id, IdSource},
+    limits,
+    ports::{Desk, NoProgress},
+    retry::RetrySchedule,
+    setup::ChannelNo,
+    store::{Deliveries, Lease, Messages, Policies, StoreError, Submitted, Upkeep},
+    time::Timestamp,
+};
+use hongyan_store_sqlite::{Options, SqliteStore, open};
+use hongyan_store_suite::sample;
+use tempfile::TempDir;
+
+const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
+const CHANNEL: ChannelNo = ChannelNo(1);
+
+async fn store(directory: &TempDir) -> Arc<SqliteStore> {
+    open(directory.path().join("hongyan.db"), Options::default()).await.expect("opens")
+}
+
+async fn submit(store: &SqliteStore, ids: &IdSource) -> Id {
+    let batch = sample(ids, NOW, "a report").expect("ids");
+    let id = batch.message.id;
+    assert_eq!(store.submit(batch, NOW).await, Ok(Submitted::Stored));
+    id
+}
+
+/// A store that was opened again with one delivery that its last life held.
+async fn with_an_orphan(directory: &TempDir, ids: &IdSource) -> Arc<SqliteStore> {
+    let first = store(directory).await;
+    submit(&first, ids).await;
+    assert_eq!(first.claim(CHANNEL, 1, NOW).await.expect("claims").len(), 1);
+    drop(first);
+    store(directory).await
+}
+
+fn policy() -> Arc<Policy> {
+    Arc::new(Policy { repeat: Repeat::AtLeastOnce, retry: RetrySchedule::mail() })
+}
+
+#[tokio::test]
+async fn an_operation_that_panics_fails_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ids = IdSource::new(0, None);
+    let store = with_an_orphan(&directory, &ids).await;
+    let panics: Policies = Arc::new(|_| panic!("a rule that panics"));
+    let refused = store.recover(panics, NOW).await.expect_err("panicked");
+    assert!(matches!(refused, StoreError::Unavailable { certain: true, .. }), "{refused}");
+    let recovered = store.recover(Arc::new(|_| policy()), NOW).await.expect("recovers");
+    assert_eq!(recovered.ready, 1, "the first one changed nothing");
+    submit(&store, &ids).await;
+    assert_eq!(store.claim(CHANNEL, 9, NOW).await.expect("claims").len(), 2);
+}
+
+/// A desk that takes everything and then panics.
+#[derive(Default)]
+struct BadDesk {
+    handed: AtomicUsize,
+}
+
+impl Desk for BadDesk {
+    fn reserve(&self, _: ChannelNo) -> bool {
+        true
+    }
+
+    fn release(&self, _: ChannelNo) {}
+
+    fn hand_over(&self, leases: Vec<Lease>) {
+        self.handed.fetch_add(leases.len(), Ordering::SeqCst);
+        panic!("a desk that panics");
+    }
+
+    fn wake(&self, _: ChannelNo) {}
+}
+
+#[tokio::test]
+async fn a_desk_that_panics_does_not_end_the_writer() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ids = IdSource::new(0, None);
+    let store = store(&directory).await;
+    let desk = Arc::new(BadDesk::default());
+    store.attach(desk.clone(), Arc::new(NoProgress));
+    for handed in 1..=3 {
+        let id = submit(&store, &ids).await;
+        assert!(store.message_read(id).await.expect("reads").is_some());
+        assert_eq!(desk.handed.load(Ordering::SeqCst), handed);
+    }
+}
+
+/// Rules that say when they are asked and hold up the writer until they are let go.
+fn gate() -> (Policies, Receiver<()>, SyncSender<()>) {
+    let (ask, asked) = sync_channel(1);
+    let (open, opened) = sync_channel(1);
+    let opened = Mutex::new(opened);
+    let rules: Policies = Arc::new(move |_| {
+        ask.send(()).expect("somebody listens");
+        opened.lock().expect("nobody panics").recv().expect("is let go");
+        policy()
+    });
+    (rules, asked, open)
+}
+
+async fn poll_once<T>(mut future: Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Poll<T> {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}
+
+/// While the writer is busy requests wait up to the bound, and what exceeds it is refused at once and not stored; the rest of
+/// the node waits for its turn instead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_queue_refuses_requests_and_nothing_else() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let ids = IdSource::new(0, None);
+    let store = with_an_orphan(&directory, &ids).await;
+    let (rules, asked, open) = gate();
+    let recovering = tokio::spawn({
+        let store = Arc::clone(&store);
+        async move { store.recover(rules, NOW).await }
+    });
+    tokio::task::block_in_place(|| asked.recv()).expect("the writer is held up");
+    let mut waiting = Vec::new();
+    let refused = loop {
+        assert!(waiting.len() <= limits::WRITE_QUEUE_MAX, "the queue is bounded");
+        let batch = sample(&ids, NOW, "a report").expect("ids");
+        let id = batch.message.id;
+        let mut submit = Box::pin({
+            let store = Arc::clone(&store);
+            async move { store.submit(batch, NOW).await }
+        });
+        match poll_once(submit.as_mut()).await {
+            Poll::Pending => waiting.push(submit),
+            Poll::Ready(answer) => break (id, answer),
+        }
+    };
+    assert_eq!(waiting.len(), limits::WRITE_QUEUE_MAX - 1, "the recovery has a place, too");
+    assert!(matches!(refused.1, Err(StoreError::Busy(_))), "{:?}", refused.1);
+    let mut claim = Box::pin(store.claim(CHANNEL, 1, NOW));
+    assert!(poll_once(claim.as_mut()).await.is_pending(), "delivery waits for room");
+
+    open.send(()).expect("the writer waits");
+    assert_eq!(recovering.await.expect("ends").map(|recovered| recovered.ready), Ok(1));
+    for submit in waiting {
+        assert_eq!(submit.await, Ok(Submitted::Stored));
+    }
+    assert_eq!(claim.await.expect("claims").len(), 1);
+    assert!(store.message_read(refused.0).await.expect("reads").is_none());
+}
