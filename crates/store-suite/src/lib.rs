@@ -60,7 +60,7 @@ macro_rules! conformance {
                 a_dropped_claim_is_given_back;
             turns: priorities_share_70_25_5, unused_shares_spill_over, apps_take_turns, long_queues_keep_their_order,
                 early_rows_move_the_place_back, channels_are_apart;
-            recovery: takes_back_what_was_leased, never_repeats_what_may_have_been_sent, counts_crashes, sends_a_suspect_alone,
+            recovery: takes_back_what_was_leased, never_repeats_what_may_have_been_sent, counts_crashes, sends_a_suspect_alone, what_was_not_stored_is_not_in_flight,
                 a_suspect_of_a_silent_channel_stalls_nobody, sets_aside_what_kills_the_node_alone, spares_what_is_held_with_others,
                 a_finished_try_forgives_crashes, born_leased_survives_a_crash, recovers_only_what_others_left;
             time: waits_until_due, next_due_is_the_first_to_come, expires_on_a_channel_nobody_claims, expires_in_a_long_queue,

@@ -104,6 +104,19 @@ pub async fn sends_a_suspect_alone(bench: &impl Bench) {
     assert_eq!(world.depth(MAIL).await, 0);
 }
 
+/// What would have been born leased and could not be stored is not in flight: a suspect does not wait for it.
+pub async fn what_was_not_stored_is_not_in_flight(bench: &impl Bench) {
+    let mut world = World::begin(bench).await;
+    let suspect = world.submit(&to(&["a"])).await;
+    crash_until_suspect(&mut world, 1).await;
+    world.desk.open(SMS, 1);
+    let mut clash = world.batch(&to(&["b", "c"]).channel(SMS));
+    clash.page[1].id = world.read_one(suspect).await.id;
+    world.store().submit(clash, world.now).await.expect_err("the second delivery's id is taken");
+    assert_eq!((world.desk.free(SMS), world.desk.len()), (1, 0));
+    assert_eq!(world.claim_one(MAIL).await.message, suspect);
+}
+
 /// A suspect whose channel stopped asking (it is paused) holds up nobody for long.
 pub async fn a_suspect_of_a_silent_channel_stalls_nobody(bench: &impl Bench) {
     let mut world = World::begin(bench).await;
