@@ -351,7 +351,7 @@ pub trait Upkeep: Send + Sync {
     /// Whether the store can write, found out by writing.
     async fn ping(&self, now: Timestamp) -> StoreResult<()>;
 
-    /// How many operations shared each commit since the last call: commits and operations.
+    /// How well commits were shared since the store was opened.
     fn commits(&self) -> Commits;
 
     /// Finishes what waits and closes the store.

@@ -14,8 +14,9 @@
 //! | `ready`, `held`, `memory` | whose turn it is, what is in flight |
 //! | `readers`, `reads` | how looking things up stays out of the writer's way |
 //! | `checkpoint` | how the write-ahead log stays short |
-//! | `row`, `trouble` | rows and errors, from and to SQL |
+//! | `row`, `audience`, `trouble` | rows, stored audiences and errors, from and to SQL |
 
+mod audience;
 mod checkpoint;
 mod held;
 mod memory;

@@ -14,7 +14,7 @@ use hongyan_core::{
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use crate::{
-    ops::page::rest_decode,
+    audience::rest_decode,
     row::{ROW_COLUMNS, address_read, id_read, priority_read, row_columns, row_read},
     trouble::{Outcome, Trouble},
 };

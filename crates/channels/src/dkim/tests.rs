@@ -1,3 +1,5 @@
+//! Signatures checked with the public key, repeated, and relaxed canonicalisation by example.
+
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use hongyan_core::setup::Secret;
 use ring::{

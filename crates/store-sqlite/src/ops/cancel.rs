@@ -7,7 +7,7 @@ use hongyan_core::{
 };
 
 use crate::{
-    operation::Operation, ops::page::expansion_end, reads, row::row_find, transaction::Transaction, trouble::Outcome,
+    audience::expansion_end, operation::Operation, reads, row::row_find, transaction::Transaction, trouble::Outcome,
 };
 
 /// The operation.

@@ -1,18 +1,17 @@
 //! Large audiences: the later pages of a message, each with its cursor in one commit.
 
 use hongyan_core::{
-    id::Id,
-    message::MessageState,
     setup::{AppNo, ChannelNo},
-    store::{Addressee, Page as NewPage},
+    store::Page as NewPage,
     time::Timestamp,
 };
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{OptionalExtension, params};
 
 use crate::{
+    audience::expansion_end,
     operation::Operation,
     ops::submit::{Page, Parcel},
-    row::{priority_read, reason_named},
+    row::priority_read,
     transaction::Transaction,
     trouble::{Outcome, Trouble},
 };
@@ -62,40 +61,4 @@ impl Operation for PageAdd {
         page.insert(tx, deliveries, parcel, None)?;
         Ok(true)
     }
-}
-
-/// Begins the expansion of a message.
-pub(crate) fn expansion_insert(db: &Connection, message: Id, rest: &[u8]) -> Outcome<()> {
-    db.prepare_cached("INSERT INTO expansion VALUES (?1, 0)")?.execute([message.get()])?;
-    db.prepare_cached("INSERT INTO audience VALUES (?1, ?2)")?.execute(params![message.get(), rest])?;
-    Ok(())
-}
-
-/// Ends the expansion of a message: nothing more follows.
-pub(crate) fn expansion_end(db: &Connection, message: Id) -> Outcome<()> {
-    let was = db.prepare_cached("DELETE FROM expansion WHERE message = ?1")?.execute([message.get()])?;
-    if was > 0 {
-        db.prepare_cached("DELETE FROM audience WHERE message = ?1")?.execute([message.get()])?;
-        db.prepare_cached("UPDATE message SET state = ?2 WHERE id = ?1")?
-            .execute(params![message.get(), MessageState::Expanded.as_str()])?;
-    }
-    Ok(())
-}
-
-/// The stored form of who follows in later pages.
-pub(crate) fn rest_encode(rest: &[Addressee]) -> Vec<u8> {
-    let rows: Vec<_> =
-        rest.iter().map(|who| (&who.recipient, &who.address, who.skipped.map(|reason| reason.as_str()))).collect();
-    serde_json::to_vec(&rows).unwrap_or_default()
-}
-
-/// Reads what [`rest_encode`] wrote.
-pub(crate) fn rest_decode(bytes: &[u8]) -> Outcome<Vec<Addressee>> {
-    let rows: Vec<(String, String, Option<String>)> =
-        serde_json::from_slice(bytes).map_err(|error| Trouble::Damaged(format!("an audience: {error}")))?;
-    rows.into_iter()
-        .map(|(recipient, address, skipped)| {
-            Ok(Addressee { recipient, address, skipped: skipped.as_deref().map(reason_named).transpose()? })
-        })
-        .collect()
 }

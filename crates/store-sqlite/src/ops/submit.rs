@@ -13,6 +13,7 @@ use hongyan_core::{
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
+    audience::{expansion_insert, rest_encode},
     operation::Operation,
     ops::claim::suspects_reign,
     row::{Row, id_read},
@@ -31,7 +32,7 @@ pub(crate) struct Submit {
 impl Submit {
     pub(crate) fn new(batch: Batch, now: Timestamp) -> Self {
         let content = batch.content.to_bytes();
-        let rest = (!batch.rest.is_empty()).then(|| crate::ops::page::rest_encode(&batch.rest));
+        let rest = (!batch.rest.is_empty()).then(|| rest_encode(&batch.rest));
         Self { batch, content, rest, now }
     }
 }
@@ -68,7 +69,7 @@ impl Operation for Submit {
             ])?;
         }
         if let Some(rest) = &self.rest {
-            crate::ops::page::expansion_insert(tx.db, batch.message.id, rest)?;
+            expansion_insert(tx.db, batch.message.id, rest)?;
         }
         let page = Page {
             message: batch.message.id,
