@@ -10,8 +10,10 @@ pub const ID_BORROW_MAX: Duration = Duration::from_secs(10);
 pub const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// How long a whole request (headers, then body) may take to arrive.
 pub const BODY_TIME_MAX: Duration = Duration::from_secs(30);
-/// How long request headers may take to arrive.
+/// How long request headers may take to arrive, from their first byte.
 pub const HEADERS_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a connection may be idle between requests.
+pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
 /// Connections that a node serves at a time; more wait in the listen queue.
 pub const HTTP_CONNECTIONS_MAX: usize = 10_000;
 /// Bytes of request bodies that a node holds at a time; a body waits for room before it is read.

@@ -13,7 +13,7 @@ use crate::{
     id::Id,
     message::{Idempotency, Message},
     ports::{Desk, Progress},
-    setup::{ChannelNo, ProviderNo, User},
+    setup::{AppNo, ChannelNo, ProviderNo, User},
     time::Timestamp,
 };
 
@@ -259,6 +259,13 @@ pub trait Messages: Send + Sync {
     /// Stores a request in one commit. What is due may be born leased: handed to the desk after the commit, whether or not
     /// the caller still waits for this answer.
     async fn submit(&self, batch: Batch, now: Timestamp) -> StoreResult<Submitted>;
+
+    /// The answer that was kept for an idempotency key of `app`.
+    async fn answer_read(&self, app: AppNo, key: String) -> StoreResult<Option<String>>;
+
+    /// Keeps what a request with an idempotency key was answered, so that its repeats are answered the same; the first
+    /// answer stays. Answers what is kept now; a key that is forgotten keeps nothing.
+    async fn answer_keep(&self, app: AppNo, key: String, answer: String) -> StoreResult<String>;
 
     /// Adds a later page and moves the cursor in one commit; `false` when the cursor is not where the page begins.
     async fn page_add(&self, page: Page, now: Timestamp) -> StoreResult<bool>;

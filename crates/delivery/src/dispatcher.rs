@@ -145,8 +145,8 @@ impl Dispatcher {
     fn station(&self, channel: ChannelNo) -> Arc<Station> {
         let mut stations = self.stations.write().unwrap_or_else(PoisonError::into_inner);
         let made = stations.entry(channel).or_insert_with(|| {
-            let (station, inbox) = Station::new(channel, Arc::clone(&self.shared));
-            self.loops.spawn(Arc::clone(&station).send_loop(inbox));
+            let station = Station::new(channel, Arc::clone(&self.shared));
+            self.loops.spawn(Arc::clone(&station).send_loop());
             self.loops.spawn(Arc::clone(&station).claim_loop());
             station
         });

@@ -92,6 +92,11 @@ impl Line {
         self.breaker().probe_lost(now);
     }
 
+    /// Whether calls may follow each other without a pause.
+    pub(crate) fn is_unpaced(&self) -> bool {
+        self.provider.rate.is_none()
+    }
+
     /// Waits for a free call, and for the provider's rate.
     pub(crate) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;

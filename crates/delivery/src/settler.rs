@@ -51,6 +51,11 @@ impl Settler {
         }
     }
 
+    /// Whether outcomes can be recorded.
+    pub(crate) fn is_recording(&self) -> bool {
+        *self.recording.borrow()
+    }
+
     /// Waits until outcomes can be recorded.
     pub(crate) async fn recording(&self) {
         let mut recording = self.recording.clone();

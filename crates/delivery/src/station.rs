@@ -18,7 +18,7 @@ use hongyan_core::{
     store::Lease,
     time::Timestamp,
 };
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 
 use crate::{
     breaker::Permission,
@@ -49,7 +49,8 @@ pub(crate) struct Station {
     /// Whether something may be handed straight over: not paused, a provider's breaker is closed, not stopping.
     open: AtomicBool,
     window: Arc<Window>,
-    inbox: mpsc::Sender<InHand>,
+    /// What is leased and waits for its call; the send loop takes from it, and every call that ends, for its successor.
+    inbox: (async_channel::Sender<InHand>, async_channel::Receiver<InHand>),
     /// Something may be ready, or may be sent again.
     woken: Notify,
 }
@@ -77,19 +78,17 @@ enum Choice {
 }
 
 impl Station {
-    /// A station and the receiver that its sending loop works on.
-    pub(crate) fn new(channel: ChannelNo, shared: Arc<Shared>) -> (Arc<Self>, mpsc::Receiver<InHand>) {
-        let (inbox, receiver) = mpsc::channel(SLOTS_MAX);
-        let station = Self {
+    /// A station; it works while its loops run.
+    pub(crate) fn new(channel: ChannelNo, shared: Arc<Shared>) -> Arc<Self> {
+        Arc::new(Self {
             channel,
             shared,
             plan: Mutex::default(),
             open: AtomicBool::new(false),
             window: Arc::new(Window::new(SLOTS_MAX)),
-            inbox,
+            inbox: async_channel::bounded(SLOTS_MAX),
             woken: Notify::new(),
-        };
-        (Arc::new(station), receiver)
+        })
     }
 
     /// Takes over what is declared: whether the channel is held (paused or disabled) and its providers, the preferred first.
@@ -126,7 +125,7 @@ impl Station {
     }
 
     fn put(&self, in_hand: InHand) {
-        if self.inbox.try_send(in_hand).is_err() {
+        if self.inbox.0.try_send(in_hand).is_err() {
             // Impossible while slots are counted; recovery takes the parcel back if it happens all the same.
             tracing::error!(channel = self.channel.0, "a station's inbox was full");
         }
@@ -239,9 +238,9 @@ impl Station {
         drop(tokio::time::timeout(wait.max(Duration::from_millis(1)), self.woken.notified()).await);
     }
 
-    /// Hands what is in hand to providers, until every sender of the inbox is gone.
-    pub(crate) async fn send_loop(self: Arc<Self>, mut inbox: mpsc::Receiver<InHand>) {
-        while let Some(in_hand) = inbox.recv().await {
+    /// Hands what is in hand to providers, for ever.
+    pub(crate) async fn send_loop(self: Arc<Self>) {
+        while let Ok(in_hand) = self.inbox.1.recv().await {
             self.place(in_hand).await;
         }
     }
@@ -269,17 +268,40 @@ impl Station {
         let Some((route, permit)) = permit else {
             return Call::give_back(lease, slot, &self.policy(), &self.shared).await;
         };
-        let station = Arc::clone(self);
-        self.shared.calls.spawn(async move {
-            let line = Arc::clone(&route.line);
-            let call = Call { lease, slot, line: route.line, counters: route.counters };
-            let called = call.carry_out(&station.shared).await;
-            drop(permit);
+        self.shared.calls.spawn(Arc::clone(self).call(InHand { lease, slot, probe: None }, route, permit, probing));
+    }
+
+    /// Calls the provider with one parcel, and then with the next that is in hand while the permit is good for it: a successor
+    /// that starts where the last call ended costs no switch between tasks.
+    async fn call(self: Arc<Self>, first: InHand, route: Route, permit: OwnedSemaphorePermit, probing: bool) {
+        let mut next = Some(first);
+        while let Some(InHand { lease, slot, .. }) = next {
+            let call = Call { lease, slot, line: Arc::clone(&route.line), counters: route.counters.clone() };
+            let called = call.carry_out(&self.shared).await;
             if called == Called::Untried && probing {
-                line.probe_lost(station.shared.clock.now());
+                route.line.probe_lost(self.shared.clock.now());
             }
-            station.called(probing);
-        });
+            self.called(probing);
+            next = if probing { None } else { self.successor(&route) };
+        }
+        drop(permit);
+    }
+
+    /// The next parcel in hand, where it may go by `route` at once.
+    fn successor(&self, route: &Route) -> Option<InHand> {
+        let is_free =
+            route.line.is_unpaced() && self.shared.settler.is_recording() && !self.shared.stopping.is_cancelled();
+        let Choice::Flow(chosen) = self.choose() else { return None };
+        if !is_free || !Arc::ptr_eq(&chosen.line, &route.line) {
+            return None;
+        }
+        let next = self.inbox.1.try_recv().ok()?;
+        if next.probe.is_some() {
+            // It has a route of its own: back to where routes are chosen.
+            self.put(next);
+            return None;
+        }
+        Some(next)
     }
 
     /// A call has ended: the window may have moved, the breaker may have.

@@ -25,7 +25,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::status::Status;
+use crate::{
+    patience::{Patient, Phase},
+    status::Status,
+};
 
 /// How long a stopping node waits for requests that are being answered.
 const STOP_WAIT: Duration = Duration::from_secs(10);
@@ -112,26 +115,30 @@ fn connection(
     stream: TcpStream,
     parts: Arc<Parts>,
 ) -> http1::Connection<
-    TokioIo<TcpStream>,
+    TokioIo<Patient<TcpStream>>,
     impl hyper::service::HttpService<Incoming, ResBody = Body, Error = std::convert::Infallible, Future: Send>,
 > {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps its delay");
     }
+    let phase = Phase::default();
+    let stream = Patient::new(stream, phase.clone());
     let service = service_fn(move |request: Request<Incoming>| {
-        let parts = Arc::clone(&parts);
+        let (parts, phase) = (Arc::clone(&parts), phase.clone());
         async move {
+            phase.busy();
             let mut response = parts.answer(request).await;
             response
                 .headers_mut()
                 .entry(header::X_CONTENT_TYPE_OPTIONS)
                 .or_insert(header::HeaderValue::from_static("nosniff"));
+            phase.idle();
             Ok(response)
         }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits::HEADERS_TIME_MAX)
+        .header_read_timeout(limits::IDLE_TIME_MAX)
         .max_headers(100)
         .max_buf_size(64 * 1024)
         .serve_connection(TokioIo::new(stream), service)

@@ -5,7 +5,7 @@
 //! | [`cli`] | commands and exit codes |
 //! | [`config`], [`plan`], [`stored`], [`vault`] | what is configured, declared, stored, sealed |
 //! | [`node`] | a node: store, intake, dispatcher, and their start and stop |
-//! | [`http`] | listening, and which part answers which path |
+//! | [`http`], `patience` | listening, and which part answers which path |
 //! | [`status`] | `/healthz`, `/readyz`, `/metrics` |
 //! | [`demo`] | the demonstration |
 //! | [`reference`] | docs/config.md, generated from the structs of `config` and `plan` |
@@ -16,6 +16,7 @@ pub mod demo;
 mod fetch;
 pub mod http;
 pub mod node;
+mod patience;
 pub mod plan;
 pub mod reference;
 pub mod status;

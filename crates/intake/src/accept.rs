@@ -2,16 +2,17 @@
 
 use std::{
     collections::HashMap,
+    num::NonZeroUsize,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use hongyan_core::{
-    delivery::{Reason, State, Track},
+    delivery::{State, Track},
     id::{Id, IdSource, IdsExhausted},
     limits,
     message::{Message, MessageState},
-    setup::{ChannelNo, CurrentSetup},
+    setup::{AppNo, ChannelNo, CurrentSetup},
     store::{Addressee, Batch, MessageRecord, Store, StoreError, Submitted},
     time::{Clock, Timestamp},
 };
@@ -20,6 +21,7 @@ use crate::{
     expand::Expander,
     metrics::IntakeMetrics,
     page::deliveries,
+    receipt::{self, Receipt, RecipientOutcome},
     submission::{Audience, Resolved, Submission},
     waiting::Waiting,
 };
@@ -41,34 +43,13 @@ pub struct IntakeDeps {
     pub metrics: IntakeMetrics,
 }
 
+/// An idempotency key and whose it is.
+type Key = (AppNo, String);
+
 /// The way in, shared by every dialect of a node.
 pub struct Intake {
     deps: IntakeDeps,
     expander: Arc<Expander>,
-}
-
-/// What a dialect tells its caller about an accepted message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// The message.
-    pub message: Id,
-    /// Everyone who certainly does not get it, in order. Everyone else has it or will get it.
-    pub failures: Vec<RecipientOutcome>,
-    /// How many recipients the message has, the failed ones included.
-    pub recipients: usize,
-    /// Whether the same request had been accepted before.
-    pub replayed: bool,
-}
-
-/// A recipient who does not get the message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecipientOutcome {
-    /// As the caller named them.
-    pub recipient: String,
-    /// Failed, expired or skipped.
-    pub state: State,
-    /// Why.
-    pub reason: Option<Reason>,
 }
 
 /// Why a submission was not accepted. Nothing was stored, except where a [`StoreError`] says that it cannot know.
@@ -129,6 +110,7 @@ impl Intake {
         let began = Instant::now();
         let (dialect, channel) = (submission.dialect, Arc::clone(&submission.channel));
         let now = self.now();
+        let key = submission.idempotency.as_ref().map(|idempotency| (submission.app.no, idempotency.key.clone()));
         let batch = self.batch(submission, resolved, now)?;
         let id = batch.message.id;
         let waiter = Waiter::new(&batch, patience);
@@ -139,7 +121,7 @@ impl Intake {
             Submitted::KeyReused => Err(Refusal::KeyReused),
             Submitted::Seen(first) => {
                 drop(ticket);
-                self.replay(first, channel.no, patience).await
+                self.replay(first, channel.no, key, patience).await
             }
             Submitted::Stored => {
                 self.deps.metrics.accepted(dialect, &channel.code, began.elapsed());
@@ -150,10 +132,12 @@ impl Intake {
                     Some(ticket) => ticket.wait(patience).await,
                     None => HashMap::new(),
                 };
-                if expanding && settled.values().any(|track| track.state.is_failure()) {
-                    return self.replay(id, channel.no, Duration::ZERO).await.map(|r| Receipt { replayed: false, ..r });
-                }
-                Ok(waiter.receipt(id, &settled))
+                let receipt = if expanding && settled.values().any(|track| track.state.is_failure()) {
+                    receipt_of(self.record(id).await?)
+                } else {
+                    waiter.receipt(id, &settled)
+                };
+                Ok(self.keep(key, receipt).await)
             }
         }
     }
@@ -187,33 +171,68 @@ impl Intake {
         })
     }
 
-    /// Answers a repeated request from the record of the first, after waiting for it as the first did.
-    async fn replay(&self, id: Id, channel: ChannelNo, patience: Duration) -> Result<Receipt, Refusal> {
+    /// Answers a repeated request as the first was answered; where the first has no answer yet, by waiting as it does.
+    async fn replay(
+        &self,
+        id: Id,
+        channel: ChannelNo,
+        key: Option<Key>,
+        patience: Duration,
+    ) -> Result<Receipt, Refusal> {
+        if let Some((app, key)) = &key
+            && let Some(kept) = self.deps.store.answer_read(*app, key.clone()).await?
+            && let Some(receipt) = receipt::decode(id, &kept)
+        {
+            return Ok(receipt);
+        }
+        let deadline = self.now() + patience;
         let mut record = self.record(id).await?;
-        let open = |record: &MessageRecord| record.deliveries.iter().filter(|d| d.track.state.is_open()).count();
-        if open(&record) > 0 && !patience.is_zero() {
+        while let Some(open) = NonZeroUsize::new(open(&record)).filter(|_| !patience.is_zero()) {
             // Registered before the record is read again, so that nothing moves unseen in between.
-            let deadline = self.now() + patience;
-            let ticket = self.deps.waiting.register(id, channel, open(&record), deadline);
-            let seen = open(&record);
+            let Some(ticket) = self.deps.waiting.register(id, channel, open.get(), deadline) else { break };
             record = self.record(id).await?;
-            if let Some(ticket) = ticket.filter(|_| open(&record) == seen) {
-                ticket.wait(patience).await;
+            if self::open(&record) == open.get() {
+                ticket.wait(deadline.since(self.now())).await;
                 record = self.record(id).await?;
+                break;
             }
         }
-        let failures = record.deliveries.iter().filter(|d| d.track.state.is_failure()).map(|d| RecipientOutcome {
-            recipient: d.recipient.clone(),
-            state: d.track.state,
-            reason: d.track.reason,
-        });
-        Ok(Receipt { message: id, failures: failures.collect(), recipients: record.deliveries.len(), replayed: true })
+        Ok(self.keep(key, receipt_of(record)).await)
+    }
+
+    /// Keeps the answer for repeats of the request. A store that is away now does not take back what was accepted.
+    async fn keep(&self, key: Option<Key>, receipt: Receipt) -> Receipt {
+        let Some((app, key)) = key else { return receipt };
+        match self.deps.store.answer_keep(app, key, receipt::encode(&receipt)).await {
+            Ok(kept) => receipt::decode(receipt.message, &kept).unwrap_or(receipt),
+            Err(error) => {
+                tracing::warn!(%error, "an answer could not be kept for repeats of its request");
+                receipt
+            }
+        }
     }
 
     async fn record(&self, id: Id) -> Result<MessageRecord, Refusal> {
         let gone = || Refusal::Store(StoreError::Gone(format!("message {id}, which the idempotency key names")));
         self.deps.store.message_read(id).await?.ok_or_else(gone)
     }
+}
+
+/// How many deliveries of a message are still to come.
+fn open(record: &MessageRecord) -> usize {
+    record.deliveries.iter().filter(|delivery| delivery.track.state.is_open()).count()
+}
+
+/// What a message's record says of everyone.
+fn receipt_of(record: MessageRecord) -> Receipt {
+    let recipients = record.deliveries.len();
+    let failed = record.deliveries.into_iter().filter(|delivery| delivery.track.state.is_failure());
+    let failures = failed.map(|delivery| RecipientOutcome {
+        recipient: delivery.recipient,
+        state: delivery.track.state,
+        reason: delivery.track.reason,
+    });
+    Receipt { message: record.message.id, failures: failures.collect(), recipients }
 }
 
 /// What is left of a batch for whoever waits for it.
@@ -257,7 +276,7 @@ impl Waiter {
             let track = settled.get(&id).copied().unwrap_or(born);
             track.state.is_failure().then_some(RecipientOutcome { recipient, state: track.state, reason: track.reason })
         });
-        Receipt { message, failures: failures.chain(self.rest_skipped).collect(), recipients, replayed: false }
+        Receipt { message, failures: failures.chain(self.rest_skipped).collect(), recipients }
     }
 }
 

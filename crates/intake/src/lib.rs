@@ -12,11 +12,13 @@ mod accept;
 mod expand;
 mod metrics;
 mod page;
+mod receipt;
 mod submission;
 mod waiting;
 
-pub use accept::{Intake, IntakeDeps, Receipt, RecipientOutcome, Refusal};
+pub use accept::{Intake, IntakeDeps, Refusal};
 pub use expand::Expander;
 pub use metrics::IntakeMetrics;
+pub use receipt::{Receipt, RecipientOutcome};
 pub use submission::{Audience, MailDraft, Resolved, Submission, Target};
 pub use waiting::Waiting;

@@ -1,5 +1,6 @@
 //! What each writing operation does, one file each.
 
+pub(crate) mod answer;
 pub(crate) mod cancel;
 pub(crate) mod capture;
 pub(crate) mod claim;

@@ -163,6 +163,14 @@ pub(crate) fn expansions(db: &Connection, after: Option<Id>, limit: usize) -> Ou
 }
 
 /// The version of what is declared.
+pub(crate) fn answer(db: &Connection, app: AppNo, key: &str) -> Outcome<Option<String>> {
+    let kept = db
+        .prepare_cached("SELECT answer FROM idempotency WHERE app = ?1 AND key = ?2")?
+        .query_row(params![app.0, key], |row| row.get(0))
+        .optional()?;
+    Ok(kept.flatten())
+}
+
 pub(crate) fn setup_version(db: &Connection) -> Outcome<i64> {
     Ok(db.prepare_cached("SELECT version FROM setup")?.query_row([], |row| row.get(0))?)
 }

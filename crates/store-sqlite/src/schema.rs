@@ -135,6 +135,7 @@ CREATE TABLE idempotency (
     fingerprint BLOB NOT NULL,
     message     INTEGER NOT NULL,
     expires     INTEGER NOT NULL,
+    answer      TEXT,               -- what the caller was told, as intake writes it; null until it was
     PRIMARY KEY (app, key)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX idempotency_expires ON idempotency (expires);

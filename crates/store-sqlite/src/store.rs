@@ -10,7 +10,7 @@ use hongyan_core::{
     delivery::Track,
     id::Id,
     ports::{Desk, Progress},
-    setup::{ChannelNo, User},
+    setup::{AppNo, ChannelNo, User},
     store::{
         Batch, Capture, Captures, Cargo, Change, Commits, Declaration, Declarations, Deliveries, Depth, Expansion,
         Lease, MessageRecord, Messages, Page, PlanChange, Policies, Recovered, StoreResult, Submitted, Upkeep,
@@ -21,6 +21,7 @@ use hongyan_core::{
 use crate::{
     checkpoint::Checkpointer,
     ops::{
+        answer::AnswerKeep,
         cancel::Cancel,
         capture::CaptureAdd,
         claim::Claim,
@@ -81,6 +82,14 @@ impl Drop for Inner {
 impl Messages for SqliteStore {
     async fn submit(&self, batch: Batch, now: Timestamp) -> StoreResult<Submitted> {
         self.inner.writer.write_or_refuse(Submit::new(batch, now)).await
+    }
+
+    async fn answer_read(&self, app: AppNo, key: String) -> StoreResult<Option<String>> {
+        self.inner.readers.read(move |db| reads::answer(db, app, &key)).await
+    }
+
+    async fn answer_keep(&self, app: AppNo, key: String, answer: String) -> StoreResult<String> {
+        self.inner.writer.write(AnswerKeep { app, key, answer }).await
     }
 
     async fn page_add(&self, page: Page, now: Timestamp) -> StoreResult<bool> {

@@ -6,6 +6,7 @@ use hongyan_core::{
     delivery::{Reason, State},
     limits,
     message::MessageState,
+    setup::AppNo,
     store::{StoreError, Submitted},
 };
 
@@ -162,6 +163,22 @@ pub async fn remembers_a_key(bench: &impl Bench) {
     assert!(world.store().message_read(again.message.id).await.expect("reads").is_none());
     let other_app = world.batch(&to(&["alice"]).key("k", 1).app(2));
     assert_eq!(world.store().submit(other_app, world.now).await, Ok(Submitted::Stored), "keys belong to an app");
+}
+
+/// The first answer to a key is the answer; another key, or none, keeps nothing of it.
+pub async fn keeps_the_first_answer_to_a_key(bench: &impl Bench) {
+    let mut world = World::begin(bench).await;
+    let app = AppNo(1);
+    let keep = |key: &str, answer: &str| world.store().answer_keep(app, key.to_owned(), answer.to_owned());
+    world.submit(&to(&["alice"]).key("k", 1)).await;
+    assert_eq!(world.store().answer_read(app, "k".to_owned()).await, Ok(None));
+    assert_eq!(keep("k", "first").await, Ok("first".to_owned()));
+    assert_eq!(keep("k", "second").await, Ok("first".to_owned()));
+    assert_eq!(keep("unknown", "given").await, Ok("given".to_owned()));
+    assert_eq!(world.store().answer_read(app, "unknown".to_owned()).await, Ok(None));
+    world.crash().await;
+    assert_eq!(world.store().answer_read(app, "k".to_owned()).await, Ok(Some("first".to_owned())));
+    assert_eq!(world.store().answer_read(AppNo(2), "k".to_owned()).await, Ok(None), "keys belong to an app");
 }
 
 /// The same key with another request is an error, and stores nothing.

@@ -30,6 +30,7 @@ struct Inner {
     batches: Vec<Batch>,
     tracks: HashMap<Id, Track>,
     keys: HashMap<(AppNo, String), ([u8; 32], Id)>,
+    answers: HashMap<(AppNo, String), String>,
     refused: HashSet<String>,
     is_slow: bool,
     trouble: Option<StoreError>,
@@ -122,6 +123,14 @@ impl Messages for FakeStore {
         };
         self.progress.get().expect("attached").moved(&moved);
         Ok(Submitted::Stored)
+    }
+
+    async fn answer_read(&self, app: AppNo, key: String) -> StoreResult<Option<String>> {
+        Ok(self.lock().answers.get(&(app, key)).cloned())
+    }
+
+    async fn answer_keep(&self, app: AppNo, key: String, answer: String) -> StoreResult<String> {
+        Ok(self.lock().answers.entry((app, key)).or_insert(answer).clone())
     }
 
     async fn message_read(&self, id: Id) -> StoreResult<Option<MessageRecord>> {

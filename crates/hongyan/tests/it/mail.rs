@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::{
     PATIENCE,
     client::{self, SEND_MAIL, mail},
-    server::{A_WHILE, Home, plan, smtp},
+    server::{A_WHILE, Home, Server, plan, smtp},
     sink::{Manners, Sink},
     wait_for,
 };
@@ -185,6 +185,24 @@ fn the_same_key_is_the_same_mail() {
     let other = send(&mail(json!({ "receiver": "c@d.com" })).to_string());
     assert!(other.contains("1306406"), "{other}");
     assert_eq!(sink.count(), 1);
+}
+
+#[test]
+fn a_repeat_gets_the_first_answer_whatever_has_happened_since() {
+    let refuse = vec![("no@", "550 5.1.1 No such user")];
+    let (sink, home, plan) = with(Manners { refuse, ..Manners::default() });
+    let server = home.start(&plan.replace("8s", "0s"));
+    let body = mail(json!({ "receiver": "no@b.com" })).to_string();
+    let send = |server: &Server| {
+        client::request(server.address, "POST", SEND_MAIL, &[("Idempotency-Key", "k")], body.as_bytes())
+    };
+    let first = send(&server);
+    assert_eq!(first.json()["result"], true, "nobody waited for the refusal: {first:?}");
+    server.wait_until(&first.json(), "failed");
+    assert_eq!(send(&server).body, first.body);
+    server.kill();
+    assert_eq!(send(&home.start(&plan)).body, first.body, "also after a crash");
+    assert_eq!(sink.count(), 0);
 }
 
 #[test]

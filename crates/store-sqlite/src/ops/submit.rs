@@ -237,7 +237,7 @@ fn key_keep(
     if let Some((seen, same)) = known {
         return Ok(Some(if same { Submitted::Seen(seen?) } else { Submitted::KeyReused }));
     }
-    db.prepare_cached("INSERT OR REPLACE INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(params![
+    db.prepare_cached("INSERT OR REPLACE INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5, NULL)")?.execute(params![
         message.app.0,
         idempotency.key,
         idempotency.fingerprint,
