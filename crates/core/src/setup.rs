@@ -201,7 +201,7 @@ pub struct SmtpProvider {
 pub enum Tls {
     /// Plain text.
     None,
-    /// STARTTLS where the server offers it; certificates are not checked.
+    /// STARTTLS where the server offers it; certificates are checked only where a user is set, before it logs in.
     StartTls,
     /// STARTTLS with a checked certificate, or nothing is sent.
     Required,

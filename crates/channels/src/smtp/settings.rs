@@ -41,12 +41,13 @@ impl Settings {
         if !is_hello_name(&keys.helo) {
             return Err(OpenError::key("helo", "is neither a domain name nor an address in brackets"));
         }
+        let credentials = credentials(keys)?;
         Ok(Self {
             host: host.to_owned(),
             port: keys.port,
             tls: keys.tls,
-            encryption: Encryption::new(keys.tls, host, &keys.ca_file)?,
-            credentials: credentials(keys)?,
+            encryption: Encryption::new(keys.tls, credentials.is_some(), host, &keys.ca_file)?,
+            credentials,
             helo: keys.helo.clone(),
             messages_max: keys.connection_messages.max(1),
             age_max: keys.connection_age,

@@ -22,22 +22,25 @@ pub(super) struct Encryption {
 }
 
 impl Encryption {
-    /// What `tls` asks for; absent for plain text.
+    /// What `tls` asks for; absent for plain text. With `is_login` the certificate is checked in every mode: a client must
+    /// not log in with PLAIN over TLS to a server that it has not verified (RFC 4954 section 14).
     ///
     /// # Errors
     /// A host that no certificate can name, an unreadable `ca_file`, no certificate to trust.
-    pub(super) fn new(tls: Tls, host: &str, ca_file: &str) -> Result<Option<Self>, OpenError> {
+    pub(super) fn new(tls: Tls, is_login: bool, host: &str, ca_file: &str) -> Result<Option<Self>, OpenError> {
         let provider = Arc::new(default_provider());
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| OpenError::key("tls", error))?;
         let config = match tls {
             Tls::None => return Ok(None),
-            Tls::StartTls => builder
+            Tls::StartTls if !is_login => builder
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
                 .with_no_client_auth(),
-            Tls::Required | Tls::Implicit => builder.with_root_certificates(roots(ca_file)?).with_no_client_auth(),
+            Tls::StartTls | Tls::Required | Tls::Implicit => {
+                builder.with_root_certificates(roots(ca_file)?).with_no_client_auth()
+            }
         };
         let name = ServerName::try_from(host.to_owned()).map_err(|error| OpenError::key("host", error))?;
         Ok(Some(Self { connector: TlsConnector::from(Arc::new(config)), name }))
@@ -67,8 +70,8 @@ fn roots(ca_file: &str) -> Result<RootCertStore, OpenError> {
     Ok(roots)
 }
 
-/// Accepts every certificate, for `tls = "starttls"`, which protects against listeners only (RFC 7435); signatures are
-/// checked all the same, as the protocol needs them.
+/// Accepts every certificate, for `tls = "starttls"` without a login, which protects against listeners only (RFC 7435);
+/// signatures are checked all the same, as the protocol needs them.
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

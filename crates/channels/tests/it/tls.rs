@@ -84,7 +84,7 @@ fn keys(port: u16, tls: Tls, authority: &Authority) -> SmtpProvider {
         tls,
         user: "me".into(),
         password: Secret::new("s3cret"),
-        ca_file: if tls == Tls::Required || tls == Tls::Implicit { authority.path() } else { String::new() },
+        ca_file: if tls == Tls::None { String::new() } else { authority.path() },
         ..provider(port)
     }
 }
@@ -111,7 +111,9 @@ async fn certificates() {
         ("unknown authority", stranger.server("localhost", GOOD), Tls::Required, "deferred provider"),
         ("self-signed, implicit", self_signed(), Tls::Implicit, "deferred provider"),
         ("self-signed, required", self_signed(), Tls::Required, "deferred provider"),
-        ("self-signed, opportunistic", self_signed(), Tls::StartTls, "accepted"),
+        ("wrong name, opportunistic", authority.server("example.org", GOOD), Tls::StartTls, "deferred provider"),
+        ("expired, opportunistic", authority.server("localhost", (2000, 2001)), Tls::StartTls, "deferred provider"),
+        ("self-signed, opportunistic", self_signed(), Tls::StartTls, "deferred provider"),
     ] {
         let sink = Sink::start(script(Some(server), tls == Tls::Implicit)).await;
         let verdicts = send(&keys(sink.port, tls, &authority), PATIENT, &parcel(&["a@example.com"])).await;
@@ -128,6 +130,19 @@ async fn certificates() {
         if is_sent && tls != Tls::Implicit {
             assert_eq!(seen.commands.iter().filter(|line| line.contains("EHLO")).count(), 2, "{name}: EHLO again");
         }
+    }
+}
+
+#[tokio::test]
+async fn without_a_password_any_certificate_will_do_for_opportunistic_encryption() {
+    let authority = Authority::new();
+    for server in [self_signed(), authority.server("example.org", GOOD)] {
+        let sink = Sink::start(script(Some(server), false)).await;
+        let keys =
+            SmtpProvider { user: String::new(), ca_file: String::new(), ..keys(sink.port, Tls::StartTls, &authority) };
+        let verdicts = send(&keys, PATIENT, &parcel(&["a@example.com"])).await;
+        assert_eq!(shown(&verdicts[0]), "accepted", "{verdicts:?}");
+        assert!(sink.seen().commands.contains(&"* DATA".to_owned()), "{:?}", sink.seen().commands);
     }
 }
 
