@@ -133,7 +133,8 @@ impl Suspects {
         self.waiting.iter().map(|(channel, rows)| (*channel, rows.unsigned_abs()))
     }
 
-    fn count(&mut self, channel: ChannelNo, by: i64) {
+    /// So many more rows of `channel` wait, or fewer.
+    pub(crate) fn count(&mut self, channel: ChannelNo, by: i64) {
         self.add(channel, by);
         self.uncommitted.push((channel, by));
     }

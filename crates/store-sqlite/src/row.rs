@@ -113,11 +113,39 @@ pub(crate) fn track_write(db: &Connection, id: Id, track: &Track) -> Outcome<()>
     Ok(())
 }
 
-/// Reads every row of a statement made of [`row_columns`], with its address.
-pub(crate) fn rows_read(rows: &mut Rows<'_>) -> Outcome<Vec<(Row, String)>> {
-    let mut found = Vec::new();
+/// What a statement made of [`row_columns`] found.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    /// The rows, each with its address.
+    pub rows: Vec<(Row, String)>,
+    /// The ids of rows with values that this program does not write; [`rows_set_aside`] is for them.
+    pub unreadable: Vec<i64>,
+}
+
+/// Reads every row of a statement made of [`row_columns`]; what cannot be read keeps nobody from the rest.
+pub(crate) fn rows_read(rows: &mut Rows<'_>) -> Outcome<Found> {
+    let mut found = Found::default();
     while let Some(row) = rows.next()? {
-        found.push((row_read(row)?, address_read(row)?));
+        match row_read(row).and_then(|read| Ok((read, address_read(row)?))) {
+            Ok(read) => found.rows.push(read),
+            Err(trouble) if trouble.is_damage() => {
+                let id = row.get(0)?;
+                tracing::error!(delivery = id, ?trouble, "a delivery is damaged and is set aside");
+                found.unreadable.push(id);
+            }
+            Err(trouble) => return Err(trouble),
+        }
     }
     Ok(found)
+}
+
+/// Ends deliveries that cannot be read, so that they neither wait nor are held any more, with a track that can be read again.
+pub(crate) fn rows_set_aside(db: &Connection, ids: &[i64], state: State, reason: Reason) -> Outcome<()> {
+    let mut write = db.prepare_cached(
+        "UPDATE delivery SET state = ?2, reason = ?3, lease = 0, tries = 0, crashes = 0, first_try = NULL WHERE id = ?1",
+    )?;
+    for id in ids {
+        write.execute(params![id, state.number(), reason.as_str()])?;
+    }
+    Ok(())
 }

@@ -35,6 +35,25 @@ impl Trouble {
         }
     }
 
+    /// Whether what is stored is at fault, so that trying again finds the same.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Sql(error) => {
+                use SqlError as E;
+                error.sqlite_error_code() == Some(ErrorCode::DatabaseCorrupt)
+                    || matches!(
+                        error,
+                        E::FromSqlConversionFailure(..)
+                            | E::IntegralValueOutOfRange(..)
+                            | E::InvalidColumnType(..)
+                            | E::Utf8Error(..)
+                    )
+            }
+            Self::Damaged(_) => true,
+            Self::Panicked => false,
+        }
+    }
+
     /// What the caller is told when the COMMIT itself failed. SQLite rolls a failed COMMIT back; only when the flush failed
     /// may the frames be in the log already, to be found there if the process stops before it writes again.
     pub(crate) fn told_after_commit(&self) -> StoreError {

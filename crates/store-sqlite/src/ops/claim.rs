@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use hongyan_core::{
     content::Content,
-    delivery::{Event, Track, step},
+    delivery::{Event, Reason, State, Track, step},
     id::Id,
     limits,
     setup::ChannelNo,
@@ -18,7 +18,7 @@ use crate::{
     memory::Memory,
     operation::Operation,
     ready::Turn,
-    row::{Row, address_read, row_columns, row_read, rows_read, track_write},
+    row::{Found, Row, row_columns, rows_read, rows_set_aside, track_write},
     transaction::Transaction,
     trouble::{Outcome, Trouble},
     writer::BackDoor,
@@ -97,8 +97,11 @@ impl Claim {
     }
 
     fn lease(&self, tx: &mut Transaction<'_>, turn: &Turn) -> Outcome<Option<ClaimedParcel>> {
-        let rows = parcel_rows(tx, turn)?;
-        debug_assert_eq!(rows.len(), turn.entry.rows as usize, "memory and index agree on {turn:?}");
+        let Found { rows, unreadable } = parcel_rows(tx, turn)?;
+        let found = rows.len() + unreadable.len();
+        debug_assert_eq!(found, turn.entry.rows as usize, "memory and index agree on {turn:?}");
+        // The turn took these out of the ready queue too.
+        rows_set_aside(tx.db, &unreadable, State::Failed, Reason::ContentRefused)?;
         self.leased(tx, rows, |tx, row, track| {
             // The turn took the rows out of the ready queue already.
             track_write(tx.db, row.id, &track)?;
@@ -108,7 +111,7 @@ impl Claim {
     }
 
     fn lease_suspect(&self, tx: &mut Transaction<'_>, (due, parcel): (i64, i64)) -> Outcome<Option<ClaimedParcel>> {
-        let rows = rows_read(
+        let Found { rows, unreadable } = rows_read(
             &mut tx
                 .db
                 .prepare_cached(concat!(
@@ -119,6 +122,8 @@ impl Claim {
                 ))?
                 .query(params![self.channel.0, due, parcel])?,
         )?;
+        rows_set_aside(tx.db, &unreadable, State::Failed, Reason::ContentRefused)?;
+        tx.memory.suspects.count(self.channel, -i64::try_from(unreadable.len()).unwrap_or(i64::MAX));
         self.leased(tx, rows, |tx, row, track| tx.change(row, track))
     }
 
@@ -138,7 +143,7 @@ impl Claim {
             write(tx, &row, track)?;
             leased.push(LeasedRow { id: row.id, address, track });
         }
-        let (accepted, content) = message_read(tx, head.message)?;
+        let (accepted, content) = message_read(tx, head.message, self.now)?;
         let lease = Lease {
             parcel: head.parcel,
             message: head.message,
@@ -169,20 +174,21 @@ impl Claim {
 }
 
 /// The ready rows of a parcel. A parcel of one, by far the most frequent, is found without the index.
-fn parcel_rows(tx: &Transaction<'_>, turn: &Turn) -> Outcome<Vec<(Row, String)>> {
+fn parcel_rows(tx: &Transaction<'_>, turn: &Turn) -> Outcome<Found> {
     let key = turn.entry.key;
     if turn.entry.rows == 1 {
-        let alone = tx
-            .db
-            .prepare_cached(concat!(
-                "SELECT ",
-                row_columns!(),
-                " FROM delivery WHERE id = ?1 AND parcel = ?1 AND due = ?2 AND state = 0 AND crashes < 3"
-            ))?
-            .query_row(params![key.parcel, key.due], |row| Ok((row_read(row), address_read(row))))
-            .optional()?;
-        if let Some((row, address)) = alone {
-            return Ok(vec![(row?, address?)]);
+        let alone = rows_read(
+            &mut tx
+                .db
+                .prepare_cached(concat!(
+                    "SELECT ",
+                    row_columns!(),
+                    " FROM delivery WHERE id = ?1 AND parcel = ?1 AND due = ?2 AND state = 0 AND crashes < 3"
+                ))?
+                .query(params![key.parcel, key.due])?,
+        )?;
+        if !alone.rows.is_empty() || !alone.unreadable.is_empty() {
+            return Ok(alone);
         }
     }
     rows_read(
@@ -198,16 +204,24 @@ fn parcel_rows(tx: &Transaction<'_>, turn: &Turn) -> Outcome<Vec<(Row, String)>>
     )
 }
 
-/// When a message was accepted, and its content where that is small and has no attachments.
-fn message_read(tx: &Transaction<'_>, message: Id) -> Outcome<(Timestamp, Option<Vec<u8>>)> {
+/// When a message was accepted, and its content where that is small, whole and has no attachments. A message that is damaged
+/// is leased without content: whoever reads it by the message's id sees what is wrong and rejects it, and the others go on.
+fn message_read(tx: &Transaction<'_>, message: Id, now: Timestamp) -> Outcome<(Timestamp, Option<Vec<u8>>)> {
     let inline = i64::try_from(limits::CONTENT_INLINE_BYTES_MAX).unwrap_or(i64::MAX);
-    Ok(tx
+    let found = tx
         .db
         .prepare_cached(
             "SELECT m.accepted, CASE WHEN m.attachments = 0 AND octet_length(c.body) <= ?2 THEN c.body END \
-             FROM message m JOIN content c ON c.message = m.id WHERE m.id = ?1",
+             FROM message m LEFT JOIN content c ON c.message = m.id WHERE m.id = ?1",
         )?
-        .query_row(params![message.get(), inline], |row| Ok((Timestamp::from_ms(row.get(0)?), row.get(1)?)))?)
+        .query_row(params![message.get(), inline], |row| Ok((Timestamp::from_ms(row.get(0)?), row.get(1)?)))
+        .optional()
+        .map_err(Trouble::from);
+    match found {
+        Ok(found) => Ok(found.unwrap_or((now, None))),
+        Err(trouble) if trouble.is_damage() => Ok((now, None)),
+        Err(trouble) => Err(trouble),
+    }
 }
 
 impl Claimed {

@@ -37,7 +37,13 @@ impl Operation for Expire {
         self.walk(tx, &mut over)?;
         let mut expired = 0;
         for id in over {
-            let Some(row) = row_find(tx.db, id)? else { continue };
+            let row = match row_find(tx.db, id) {
+                Ok(Some(row)) => row,
+                Ok(None) => continue,
+                // It is set aside when it is claimed.
+                Err(trouble) if trouble.is_damage() => continue,
+                Err(trouble) => return Err(trouble),
+            };
             if let Some(track) = step(&row.track, &Event::Expire, &tx.memory.any_policy, self.now) {
                 tx.change(&row, track)?;
                 tx.tell(&row, track);

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 
 use hongyan_core::{
-    delivery::{Event, State, step},
+    delivery::{Event, Reason, State, step},
+    id::Id,
     store::{Policies, Recovered},
     time::Timestamp,
 };
 
 use crate::{
     operation::Operation,
-    row::{row_columns, rows_read},
+    row::{Found, row_columns, rows_read, rows_set_aside},
     transaction::Transaction,
     trouble::Outcome,
 };
@@ -26,7 +27,7 @@ impl Operation for Recover {
 
     fn run(&self, tx: &mut Transaction<'_>) -> Outcome<Recovered> {
         tx.memory.see(self.now);
-        let mut orphans = rows_read(
+        let Found { rows: mut orphans, mut unreadable } = rows_read(
             &mut tx
                 .db
                 .prepare_cached(concat!(
@@ -37,9 +38,12 @@ impl Operation for Recover {
                 .query([])?,
         )?;
         orphans.retain(|(row, _)| tx.memory.held.get(row.id).is_none());
+        unreadable.retain(|id| Id::from_i64(*id).is_none_or(|id| tx.memory.held.get(id).is_none()));
+        // It may have been sent.
+        rows_set_aside(tx.db, &unreadable, State::Unknown, Reason::Ambiguous)?;
         let parcels: BTreeSet<_> = orphans.iter().map(|(row, _)| row.parcel).collect();
         let alone = parcels.len() == 1;
-        let mut recovered = Recovered::default();
+        let mut recovered = Recovered { unknown: unreadable.len(), ..Recovered::default() };
         for (row, _) in &orphans {
             let policy = (self.policies)(row.channel);
             let event = Event::Recover { lease: row.track.lease, alone };
