@@ -112,7 +112,11 @@ impl Channel for Smtp {
         if !tally.open().is_empty() {
             self.carry(&message, &recipients, &mut tally).await;
         }
-        tally.finish()
+        let verdicts = tally.finish().into_iter();
+        match &self.settings.credentials {
+            Some(credentials) => verdicts.map(|verdict| credentials.hide(verdict)).collect(),
+            None => verdicts.collect(),
+        }
     }
 
     async fn close(&self) {

@@ -7,7 +7,7 @@ pub(super) const LINE_BYTES_MAX: usize = 2 * 1024;
 /// Lines of a reply.
 pub(super) const LINES_MAX: usize = 100;
 /// What is kept of a reply's words, in bytes.
-const WORDS_BYTES_MAX: usize = 500;
+pub(super) const WORDS_BYTES_MAX: usize = 500;
 
 /// The enhanced status code of a reply (RFC 3463): class, subject, detail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -162,19 +162,14 @@ impl<'a> Opening<'a> {
         verdict::refused(stage, reply, Context { origin, is_any_taken: false, now: self.settings.clock.now() })
     }
 
-    /// What a failed login means. A server may repeat what it was told; a secret is never passed on.
+    /// What a failed login means.
     fn auth_refusal(&self, failure: auth::Failure) -> Refusal {
         match failure {
             auth::Failure::NoMechanism => {
                 verdict::misconfigured("the server offers neither AUTH PLAIN nor AUTH LOGIN, and a user is configured")
             }
             auth::Failure::Wire(error) => verdict::unreachable(&error),
-            auth::Failure::Refused(reply) => {
-                let Verdict { outcome, reply } = self.refused(Stage::Auth, &reply);
-                let is_leak = self.settings.credentials.as_ref().is_some_and(|known| known.is_in(&reply));
-                let reply = if is_leak { "the server refused the login".to_owned() } else { reply };
-                Verdict { outcome, reply }
-            }
+            auth::Failure::Refused(reply) => self.refused(Stage::Auth, &reply),
         }
     }
 }

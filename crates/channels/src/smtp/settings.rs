@@ -80,7 +80,7 @@ fn credentials(keys: &SmtpProvider) -> Result<Option<Credentials>, OpenError> {
     if keys.password.is_empty() || keys.password.expose().contains('\0') {
         return Err(OpenError::key("password", "is empty or has a NUL, and a user is set"));
     }
-    Ok(Some(Credentials { user: keys.user.clone(), password: keys.password.clone() }))
+    Ok(Some(Credentials::new(&keys.user, &keys.password)))
 }
 
 /// Whether `name` may stand in EHLO: empty, a domain, or an address literal.

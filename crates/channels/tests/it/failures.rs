@@ -239,6 +239,45 @@ async fn logins() {
 }
 
 #[tokio::test]
+async fn no_reply_puts_the_password_on_record() {
+    let plain = || Script::default().with("AUTH PLAIN");
+    let login = || Script::default().with("AUTH LOGIN");
+    let (prompt_user, prompt_password) = (("AUTH LOGIN", Say("334 VXNlcm5hbWU6")), ("bWU=", Say("334 UGFzc3dvcmQ6")));
+    for (name, script, acts, expected) in [
+        ("refused", plain(), &[("AUTH", Say("535 5.7.8 bad AUTH PLAIN AG1lAHMzY3JldA=="))][..], "misconfigured"),
+        ("refused, in 421", plain(), &[("AUTH", SayAndClose("421 4.7.0 s3cret"))], "throttled provider 60s"),
+        ("positive", plain(), &[("AUTH", Say("250 you said AUTH PLAIN AG1lAHMzY3JldA=="))], "deferred provider"),
+        ("a prompt", plain(), &[("AUTH", Say("334 s3cret?"))], "deferred provider"),
+        ("cut off", plain(), &[("AUTH", Say("500 what is AUTH PLAIN AG1lAHMzY3Jl"))], "misconfigured"),
+        ("positive to AUTH LOGIN", login(), &[("AUTH LOGIN", Say("250 s3cret"))], "deferred provider"),
+        (
+            "positive to the password",
+            login(),
+            &[prompt_user, prompt_password, ("czNjcmV0", Say("250 you said czNjcmV0"))],
+            "deferred provider",
+        ),
+        (
+            "two replies to one command",
+            plain(),
+            &[("AUTH", Say("235 ok\r\n550 you said AUTH PLAIN AG1lAHMzY3JldA=="))],
+            "rejected content",
+        ),
+        ("after the dot", plain(), &[(".", Say("250 queued as s3cret"))], "accepted"),
+    ] {
+        let sink = Sink::start(Script { acts: acts.to_vec(), ..script }).await;
+        let keys = hongyan_core::setup::SmtpProvider {
+            user: "me".into(),
+            password: Secret::new("s3cret"),
+            ..provider(sink.port)
+        };
+        let verdicts = send(&keys, PATIENT, &parcel(&["a@example.com"])).await;
+        assert_eq!(shown(&verdicts[0]), expected, "{name}: {verdicts:?}");
+        let record = format!("{verdicts:?}");
+        assert!(!["s3cret", "AG1lAHMz", "czNjcmV0"].iter().any(|secret| record.contains(secret)), "{name}: {record}");
+    }
+}
+
+#[tokio::test]
 async fn the_servers_reference_is_kept() {
     let sink = Sink::start(Script::default()).await;
     let verdicts = send(&provider(sink.port), PATIENT, &parcel(&["a@example.com"])).await;
