@@ -361,19 +361,25 @@ fn finish(track: &Track, outcome: &Outcome, roll: Roll, policy: &Policy, now: Ti
         Outcome::Deferred { after, fault: Fault::Recipient } => {
             Some(wait(tried, after.unwrap_or_else(|| policy.retry.wait(tried.tries, roll)), Reason::Deferred))
         }
-        Outcome::Deferred { after, fault: Fault::Provider } => Some(wait(
-            finished,
-            after.unwrap_or_else(|| roll.jitter(limits::PROVIDER_FAULT_WAIT)),
-            Reason::ProviderFault,
-        )),
+        Outcome::Deferred { after, fault: Fault::Provider } => {
+            Some(wait(finished, after.unwrap_or_else(|| fault_wait(&finished, roll, now)), Reason::ProviderFault))
+        }
         Outcome::Throttled { until, .. } => Some(wait(finished, roll.jitter(until.since(now)), Reason::Throttled)),
-        Outcome::Misconfigured => Some(wait(finished, roll.jitter(limits::PROVIDER_FAULT_WAIT), Reason::Misconfigured)),
+        Outcome::Misconfigured => Some(wait(finished, fault_wait(&finished, roll, now), Reason::Misconfigured)),
         Outcome::Unknown if policy.repeat.allows(finished.first_try, now) => {
             let again = Track { maybe_duplicate: true, ..tried };
             Some(wait(again, policy.retry.wait(again.tries, roll), Reason::Ambiguous))
         }
         Outcome::Unknown => Some(Track { state: State::Unknown, reason: Some(Reason::Ambiguous), ..tried }),
     }
+}
+
+/// How long a delivery waits after a fault of its provider, which is no try of its own: half as long again as it has been
+/// trying, so that one which brings the fault about does not come back every few seconds for a day.
+fn fault_wait(track: &Track, roll: Roll, now: Timestamp) -> Duration {
+    let (first, most) = limits::PROVIDER_FAULT_WAIT;
+    let trying = track.first_try.map_or(Duration::ZERO, |first| now.since(first));
+    roll.jitter((trying / 2).clamp(first, most))
 }
 
 /// The node that held it is gone. What was only leased goes back, on a channel without an intent marked as perhaps sent;

@@ -65,9 +65,9 @@ pub const COMMIT_OPERATIONS_MAX: usize = 1_024;
 /// Bytes in one commit.
 pub const COMMIT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Deliveries claimed in one turn.
+/// Parcels claimed in one turn.
 pub const CLAIM_MAX: usize = 256;
-/// Settlements in one turn.
+/// Parcels settled in one turn.
 pub const SETTLE_MAX: usize = 256;
 /// Content up to this size travels with a claim; larger content is read when its parcel is sent.
 pub const CONTENT_INLINE_BYTES_MAX: usize = 64 * 1024;
@@ -76,7 +76,7 @@ pub const WINDOW_PER_CALL: usize = 16;
 /// Calls that one provider may have in flight, whatever is declared.
 pub const CALLS_MAX: usize = 512;
 /// How long a stopping node waits for calls in flight (issue: 30 s in all, so that giving back fits in).
-pub const STOP_WAIT: Duration = Duration::from_secs(25);
+pub const STOP_WAIT: Duration = Duration::from_secs(20);
 
 /// Captured messages kept by a capture provider.
 pub const CAPTURES_KEPT: usize = 10_000;
@@ -85,8 +85,8 @@ pub const CAPTURES_KEPT: usize = 10_000;
 pub const BREAKER_FAULTS: u32 = 5;
 /// How long an open breaker waits before it lets one call probe, at first and at most.
 pub const BREAKER_WAIT: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(30));
-/// How long a delivery waits that was not tried because its provider failed.
-pub const PROVIDER_FAULT_WAIT: Duration = Duration::from_secs(5);
+/// How long a delivery waits that was not tried because its provider failed, at first and at most.
+pub const PROVIDER_FAULT_WAIT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
 
 const _: () = assert!(BODY_BYTES_MAX <= BODIES_IN_MEMORY_BYTES_MAX && BODY_BYTES_MAX <= COMMIT_BYTES_MAX);
 const _: () = assert!(COMMIT_BYTES_MAX <= WRITE_QUEUE_BYTES_MAX);

@@ -60,9 +60,17 @@ impl Breaker {
         }
     }
 
-    /// A call ended well, or in a way that says nothing about the provider.
+    /// A call ended well, or in a way that says nothing about the provider. While the breaker is open this was a call from
+    /// before: it takes back neither the faults that opened it nor the silence that the provider asked for.
     pub(crate) fn success(&mut self) {
-        *self = Self::default();
+        if !matches!(self, Self::Open { .. }) {
+            *self = Self::default();
+        }
+    }
+
+    /// Whether calls flow.
+    pub(crate) const fn is_closed(self) -> bool {
+        matches!(self, Self::Closed { .. })
     }
 
     /// A call ended in a fault of the provider; `misconfigured` ones open the breaker at once.
@@ -152,9 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_may_ask_for_silence() {
+    fn a_provider_may_ask_for_silence_and_gets_it() {
         let mut breaker = Breaker::default();
         breaker.pause(NOW + Duration::from_secs(60));
+        breaker.success();
         assert_eq!(breaker.permission(NOW), Permission::Wait(NOW + Duration::from_secs(60)));
     }
 }

@@ -185,9 +185,7 @@ impl Dispatcher {
             }
         }
         let lines: Vec<_> = self.lines().values().cloned().collect();
-        for line in lines {
-            line.sender.close().await;
-        }
+        futures_util::future::join_all(lines.iter().map(|line| line.sender.close())).await;
         if let Some(settler) = self.settler.lock().unwrap_or_else(PoisonError::into_inner).take() {
             settler.abort();
         }

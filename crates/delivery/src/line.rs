@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -35,7 +35,28 @@ pub(crate) struct Line {
     next_call: Mutex<Instant>,
     /// How long a call takes of late, in microseconds.
     call_us: AtomicU64,
+    /// How many wait for a permit.
+    waiting: AtomicUsize,
 }
+
+/// One who waits for a permit, counted until dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn one_more(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The longest pause between two calls, whatever the rate.
+const SLOWEST: Duration = Duration::from_secs(3_600);
 
 /// Leases are held ahead for about this long, no longer: what is urgent shall not queue behind what is already in hand.
 const AHEAD_US: u64 = 50_000;
@@ -52,14 +73,20 @@ impl Line {
             breaker: Mutex::default(),
             next_call: Mutex::new(Instant::now()),
             call_us: AtomicU64::new(AHEAD_US),
+            waiting: AtomicUsize::new(0),
         }
     }
 
     /// How many leases a node holds for it: one for each call in flight, and as many ahead as a fast provider takes in 50 ms.
     pub(crate) fn window(&self) -> usize {
-        let ahead = AHEAD_US / self.call_us.load(Ordering::Relaxed).max(1);
-        let per_call = usize::try_from(ahead).unwrap_or(usize::MAX).saturating_add(1).min(limits::WINDOW_PER_CALL);
-        calls(&self.provider) * per_call
+        let call_us = self.call_us.load(Ordering::Relaxed).max(1);
+        let per_call = usize::try_from(AHEAD_US / call_us).unwrap_or(usize::MAX).saturating_add(1);
+        let window = calls(&self.provider) * per_call.min(limits::WINDOW_PER_CALL);
+        match self.provider.rate {
+            // What the rate lets through while a call takes its time and for as long ahead.
+            Some(rate) => window.min((rate * (call_us + AHEAD_US) as f64 / 1e6).ceil() as usize).max(1),
+            None => window,
+        }
     }
 
     /// Remembers how long a call took.
@@ -82,9 +109,14 @@ impl Line {
         self.breaker().permission(now)
     }
 
-    /// A probe goes out.
-    pub(crate) fn probe(&self) {
-        self.breaker().probe();
+    /// A probe goes out, if it still may.
+    pub(crate) fn probe(&self, now: Timestamp) -> bool {
+        let mut breaker = self.breaker();
+        let may_go = breaker.permission(now) == Permission::Probe;
+        if may_go {
+            breaker.probe();
+        }
+        may_go
     }
 
     /// The probe found nothing to send.
@@ -99,12 +131,14 @@ impl Line {
 
     /// Waits for a free call, and for the provider's rate.
     pub(crate) async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        let waiting = Waiting::one_more(&self.waiting);
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+        drop(waiting);
         if let Some(rate) = self.provider.rate.filter(|rate| *rate > 0.0) {
             let start = {
                 let mut next = self.next_call.lock().unwrap_or_else(PoisonError::into_inner);
                 let start = (*next).max(Instant::now());
-                *next = start + Duration::from_secs_f64(1.0 / rate);
+                *next = start + Duration::try_from_secs_f64(1.0 / rate).unwrap_or(SLOWEST);
                 start
             };
             tokio::time::sleep_until(start).await;
@@ -115,6 +149,7 @@ impl Line {
     /// Tells the breaker how a call ended. One verdict that does not blame the provider clears it.
     pub(crate) fn judge(&self, verdicts: &[Verdict], now: Timestamp) {
         let mut breaker = self.breaker();
+        let was_closed = breaker.is_closed();
         let pause = verdicts.iter().find_map(|verdict| match verdict.outcome {
             Outcome::Throttled { scope: Scope::Provider, until } => Some(until),
             _ => None,
@@ -128,6 +163,35 @@ impl Line {
             }
             None => breaker.success(),
         }
+        let is_closed = breaker.is_closed();
+        drop(breaker);
+        if was_closed != is_closed {
+            self.tell(is_closed, verdicts);
+        }
+    }
+
+    /// Says that the breaker opened or closed. The provider's words stay out of it, for they may name people; they are in the
+    /// attempts on record.
+    fn tell(&self, is_closed: bool, verdicts: &[Verdict]) {
+        let provider = &self.provider.code;
+        if is_closed {
+            tracing::info!(provider, "the provider works again");
+            return;
+        }
+        let outcome = verdicts.first().map_or("unknown", |verdict| verdict.outcome.as_str());
+        let reply = verdicts.first().map_or("", |verdict| verdict.reply.as_str());
+        let code: String = reply.chars().take_while(|c| c.is_ascii_digit() || matches!(c, ' ' | '.')).collect();
+        tracing::warn!(
+            provider,
+            outcome,
+            code = code.trim(),
+            "the provider's breaker is open: its messages wait; look one up for the provider's words"
+        );
+    }
+
+    /// How many wait for a permit.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
     }
 
     fn breaker(&self) -> MutexGuard<'_, Breaker> {

@@ -3,6 +3,7 @@
 //! the reservation) until the outcome is recorded, and is given back by being dropped.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -50,7 +51,11 @@ pub(crate) struct Station {
     open: AtomicBool,
     window: Arc<Window>,
     /// What is leased and waits for its call; the send loop takes from it, and every call that ends, for its successor.
-    inbox: (async_channel::Sender<InHand>, async_channel::Receiver<InHand>),
+    inbox: Mutex<VecDeque<InHand>>,
+    /// Something is in the inbox.
+    filled: Notify,
+    /// Whether the send loop waits for a permit.
+    waits: AtomicBool,
     /// Something may be ready, or may be sent again.
     woken: Notify,
 }
@@ -62,19 +67,20 @@ struct Plan {
 }
 
 /// A leased parcel that waits for its call.
-pub(crate) struct InHand {
+struct InHand {
     lease: Lease,
     slot: Slot,
-    /// The route that it probes.
-    probe: Option<Route>,
 }
 
 /// What may be sent now, and by whom.
-enum Choice {
-    Flow(Route),
-    Probe(Route),
-    /// Nothing before then, or before somebody wakes the station.
-    Wait(Option<Timestamp>),
+#[derive(Default)]
+struct Choice {
+    /// The first of the providers that works.
+    flow: Option<Route>,
+    /// One before it whose breaker lets a call probe.
+    probe: Option<Route>,
+    /// When the next breaker lets a call probe.
+    until: Option<Timestamp>,
 }
 
 impl Station {
@@ -86,7 +92,9 @@ impl Station {
             plan: Mutex::default(),
             open: AtomicBool::new(false),
             window: Arc::new(Window::new(SLOTS_MAX)),
-            inbox: async_channel::bounded(SLOTS_MAX),
+            inbox: Mutex::default(),
+            filled: Notify::new(),
+            waits: AtomicBool::new(false),
             woken: Notify::new(),
         })
     }
@@ -121,14 +129,16 @@ impl Station {
 
     /// Takes over a parcel that was born leased into a reserved slot.
     pub(crate) fn hand_over(self: &Arc<Self>, lease: Lease) {
-        self.put(InHand { lease, slot: self.slot(), probe: None });
+        self.put(InHand { lease, slot: self.slot() });
     }
 
     fn put(&self, in_hand: InHand) {
-        if self.inbox.0.try_send(in_hand).is_err() {
-            // Impossible while slots are counted; recovery takes the parcel back if it happens all the same.
-            tracing::error!(channel = self.channel.0, "a station's inbox was full");
-        }
+        self.inbox().push_back(in_hand);
+        self.filled.notify_one();
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, VecDeque<InHand>> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn slot(&self) -> Slot {
@@ -146,12 +156,9 @@ impl Station {
 
     /// Works out anew whether the station is open, and says so where that changed.
     pub(crate) fn refresh(&self) {
-        let flow = match self.choose() {
-            Choice::Flow(route) => Some(route.line.window()),
-            Choice::Probe(_) | Choice::Wait(_) => None,
-        };
-        if let Some(window) = flow {
-            self.window.resize(window);
+        let flow = self.choose().flow;
+        if let Some(route) = &flow {
+            self.window.resize(route.line.window());
         }
         let open = flow.is_some() && !self.shared.stopping.is_cancelled();
         self.open.store(open, Ordering::Release);
@@ -159,21 +166,25 @@ impl Station {
     }
 
     fn choose(&self) -> Choice {
-        let plan = self.plan();
+        let (plan, now) = (self.plan(), self.shared.clock.now());
+        let mut choice = Choice::default();
         if plan.held {
-            return Choice::Wait(None);
+            return choice;
         }
-        let now = self.shared.clock.now();
-        let (mut probe, mut soonest) = (None, None::<Timestamp>);
         for route in &plan.routes {
             match route.line.permission(now) {
-                Permission::Flow => return Choice::Flow(route.clone()),
-                Permission::Probe => probe = probe.or_else(|| Some(route.clone())),
-                Permission::Wait(until) => soonest = Some(soonest.map_or(until, |s| s.min(until))),
+                Permission::Flow => {
+                    choice.flow = Some(route.clone());
+                    break;
+                }
+                Permission::Probe => choice.probe = choice.probe.or_else(|| Some(route.clone())),
+                Permission::Wait(until) => {
+                    choice.until = Some(choice.until.map_or(until, |soonest| soonest.min(until)))
+                }
                 Permission::Hold => {}
             }
         }
-        probe.map_or(Choice::Wait(soonest), Choice::Probe)
+        choice
     }
 
     /// Claims what is due as slots come free, from the node's start until it stops.
@@ -188,30 +199,30 @@ impl Station {
     }
 
     async fn claim_once(self: &Arc<Self>) {
-        let (wanted, probe) = match self.choose() {
-            Choice::Wait(until) => return self.idle(until).await,
-            Choice::Probe(route) => (1, Some(route)),
-            Choice::Flow(_) => (limits::CLAIM_MAX, None),
-        };
-        self.shared.settler.recording().await;
-        let slots = if probe.is_some() { self.window.take_beyond() } else { self.window.take_when_free(wanted).await };
-        if let Some(route) = &probe {
-            route.line.probe();
+        let choice = self.choose();
+        let is_probe = choice.flow.is_none();
+        if is_probe && choice.probe.is_none() {
+            return self.idle(choice.until).await;
         }
+        self.shared.settler.recording().await;
+        let slots =
+            if is_probe { self.window.take_beyond() } else { self.window.take_when_free(limits::CLAIM_MAX).await };
         // In a task of its own: a claim that is on its way to the store must be taken over whatever becomes of this loop.
         let station = Arc::clone(self);
-        let claimed = self.shared.calls.spawn(async move { station.claim(slots, probe).await });
-        if claimed.await.unwrap_or(0) == 0 {
+        let claimed = self.shared.calls.spawn(async move { station.claim(slots).await }).await.unwrap_or(0);
+        if claimed == 0 {
             let now = self.shared.clock.now();
             let next = self.shared.store.next_due(self.channel, now).await;
             self.idle(next.unwrap_or_default()).await;
+        } else if is_probe {
+            // One is enough; its end wakes the station.
+            self.idle(None).await;
         }
     }
 
     /// Claims into slots that are already taken; answers how many parcels it got.
-    async fn claim(self: Arc<Self>, slots: usize, probe: Option<Route>) -> usize {
-        let now = self.shared.clock.now();
-        let leases = match self.shared.store.claim(self.channel, slots, now).await {
+    async fn claim(self: Arc<Self>, slots: usize) -> usize {
+        let leases = match self.shared.store.claim(self.channel, slots, self.shared.clock.now()).await {
             Ok(leases) => leases,
             Err(error) => {
                 tracing::warn!(%error, channel = self.channel.0, "nothing can be claimed for now");
@@ -222,11 +233,8 @@ impl Station {
         for _ in claimed..slots {
             self.window.free();
         }
-        if let (0, Some(route)) = (claimed, &probe) {
-            route.line.probe_lost(now);
-        }
         for lease in leases {
-            self.put(InHand { lease, slot: self.slot(), probe: probe.clone() });
+            self.put(InHand { lease, slot: self.slot() });
         }
         claimed
     }
@@ -240,78 +248,82 @@ impl Station {
 
     /// Hands what is in hand to providers, for ever.
     pub(crate) async fn send_loop(self: Arc<Self>) {
-        while let Ok(in_hand) = self.inbox.1.recv().await {
-            self.place(in_hand).await;
+        loop {
+            while self.inbox().is_empty() {
+                self.filled.notified().await;
+            }
+            self.send_next().await;
         }
     }
 
-    async fn place(self: &Arc<Self>, in_hand: InHand) {
-        let InHand { lease, slot, probe } = in_hand;
-        let probing = probe.is_some();
-        let mut route = probe;
-        let permit = loop {
-            if self.shared.stopping.is_cancelled() {
-                break None;
+    /// Finds a provider and a permit for what is first in hand; where there is no provider, gives it back. Nothing is taken
+    /// from the inbox before there is a permit, so that the order of the inbox is the order of the calls.
+    async fn send_next(self: &Arc<Self>) {
+        let choice = self.choose();
+        let is_probe = choice.probe.is_some();
+        let Some(route) = choice.probe.or(choice.flow).filter(|_| !self.shared.stopping.is_cancelled()) else {
+            let first = self.inbox().pop_front();
+            if let Some(InHand { lease, slot }) = first {
+                Call::give_back(lease, slot, &self.policy(), &self.shared).await;
             }
-            let Choice::Flow(chosen) = route.take().map_or_else(|| self.choose(), Choice::Flow) else { break None };
-            let waited = tokio::select! {
-                permit = chosen.line.permit() => permit,
-                () = self.shared.stopping.cancelled() => None,
-            };
-            let Some(permit) = waited else { break None };
-            self.shared.settler.recording().await;
-            // The wait may have been long enough for the breaker to open.
-            if probing || chosen.line.permission(self.shared.clock.now()) == Permission::Flow {
-                break Some((chosen, permit));
+            return;
+        };
+        self.waits.store(true, Ordering::Release);
+        let permit = tokio::select! {
+            permit = route.line.permit() => permit,
+            () = self.shared.stopping.cancelled() => None,
+        };
+        self.waits.store(false, Ordering::Release);
+        let Some(permit) = permit else { return };
+        self.shared.settler.recording().await;
+        // The wait may have been long enough for the breaker to move, or for a call that ended to take what was in hand.
+        let now = self.shared.clock.now();
+        let may_go = if is_probe { route.line.probe(now) } else { route.line.permission(now) == Permission::Flow };
+        let first = if may_go { self.inbox().pop_front() } else { None };
+        match first {
+            Some(first) => {
+                self.shared.calls.spawn(Arc::clone(self).call(first, route, permit, is_probe));
             }
-        };
-        let Some((route, permit)) = permit else {
-            return Call::give_back(lease, slot, &self.policy(), &self.shared).await;
-        };
-        self.shared.calls.spawn(Arc::clone(self).call(InHand { lease, slot, probe: None }, route, permit, probing));
+            None if may_go && is_probe => route.line.probe_lost(now),
+            None => {}
+        }
     }
 
     /// Calls the provider with one parcel, and then with the next that is in hand while the permit is good for it: a successor
     /// that starts where the last call ended costs no switch between tasks.
-    async fn call(self: Arc<Self>, first: InHand, route: Route, permit: OwnedSemaphorePermit, probing: bool) {
+    async fn call(self: Arc<Self>, first: InHand, route: Route, permit: OwnedSemaphorePermit, is_probe: bool) {
         let mut next = Some(first);
-        while let Some(InHand { lease, slot, .. }) = next {
+        while let Some(InHand { lease, slot }) = next {
             let call = Call { lease, slot, line: Arc::clone(&route.line), counters: route.counters.clone() };
             let called = call.carry_out(&self.shared).await;
-            if called == Called::Untried && probing {
+            if called == Called::Untried && is_probe {
                 route.line.probe_lost(self.shared.clock.now());
             }
-            self.called(probing);
-            next = if probing { None } else { self.successor(&route) };
+            self.called(is_probe);
+            next = if is_probe { None } else { self.successor(&route) };
         }
         drop(permit);
     }
 
-    /// The next parcel in hand, where it may go by `route` at once.
+    /// The next parcel in hand, where it may go by `route` at once and no other channel waits for the permit.
     fn successor(&self, route: &Route) -> Option<InHand> {
-        let is_free =
-            route.line.is_unpaced() && self.shared.settler.is_recording() && !self.shared.stopping.is_cancelled();
-        let Choice::Flow(chosen) = self.choose() else { return None };
-        if !is_free || !Arc::ptr_eq(&chosen.line, &route.line) {
-            return None;
-        }
-        let next = self.inbox.1.try_recv().ok()?;
-        if next.probe.is_some() {
-            // It has a route of its own: back to where routes are chosen.
-            self.put(next);
-            return None;
-        }
-        Some(next)
+        let others = route.line.waiting().saturating_sub(usize::from(self.waits.load(Ordering::Acquire)));
+        let is_free = others == 0
+            && route.line.is_unpaced()
+            && self.shared.settler.is_recording()
+            && !self.shared.stopping.is_cancelled();
+        let Choice { flow: Some(flow), probe: None, .. } = self.choose() else { return None };
+        if is_free && Arc::ptr_eq(&flow.line, &route.line) { self.inbox().pop_front() } else { None }
     }
 
     /// A call has ended: the window may have moved, the breaker may have.
-    fn called(&self, probing: bool) {
+    fn called(&self, is_probe: bool) {
         let was_open = self.open.load(Ordering::Acquire);
-        match self.choose() {
-            Choice::Flow(route) if was_open => self.window.resize(route.line.window()),
+        match self.choose().flow {
+            Some(route) if was_open => self.window.resize(route.line.window()),
             _ => self.refresh(),
         }
-        if probing || !was_open {
+        if is_probe || !was_open {
             self.woken.notify_one();
         }
     }

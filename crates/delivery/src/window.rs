@@ -1,12 +1,18 @@
 //! A station's window: how many leases it holds, and how many it may. A [`Slot`] is held from the claim (or the store's
 //! reservation) until the outcome is recorded, and is given back by being dropped.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::sync::Notify;
+
+/// How long a claim waits for more slots to come free beside those that are.
+const GATHER: Duration = Duration::from_millis(5);
 
 /// The slots of one station.
 pub(crate) struct Window {
@@ -70,20 +76,29 @@ impl Window {
         1
     }
 
-    /// Waits until a good part of the window is free (claims in batches are cheap, single ones are not) and takes up to
-    /// `wanted` slots of it.
+    /// Waits until slots are free and takes up to `wanted` of them. It waits a moment for a good part of the window, because
+    /// claims in batches are cheap and single ones are not, but no longer: the rest may be held by calls that hang.
     pub(crate) async fn take_when_free(&self, wanted: usize) -> usize {
         loop {
-            let size = self.size.load(Ordering::Acquire);
-            let free = size.saturating_sub(self.used());
-            if free > 0 && free >= size / 4 {
-                let taken = self.take(wanted);
-                if taken > 0 {
-                    return taken;
-                }
+            while self.free_slots() == 0 {
+                self.freed.notified().await;
             }
-            self.freed.notified().await;
+            let part = async {
+                while self.free_slots() < self.size.load(Ordering::Acquire) / 4 {
+                    self.freed.notified().await;
+                }
+            };
+            // Either way there is something to take.
+            drop(tokio::time::timeout(GATHER, part).await);
+            let taken = self.take(wanted);
+            if taken > 0 {
+                return taken;
+            }
         }
+    }
+
+    fn free_slots(&self) -> usize {
+        self.size.load(Ordering::Acquire).saturating_sub(self.used())
     }
 
     /// Gives one slot back.
@@ -114,5 +129,8 @@ mod tests {
         assert_eq!(window.take_when_free(99).await, 3);
         assert_eq!(window.take_beyond(), 1);
         assert_eq!(window.used(), 11);
+        window.free();
+        window.free();
+        assert_eq!(window.take_when_free(99).await, 1, "one slot is taken too, if the others stay away");
     }
 }

@@ -80,6 +80,19 @@ fn outcomes() {
 }
 
 #[test]
+fn a_delivery_that_brings_faults_about_comes_back_ever_later() {
+    let fault = || finish(1, Outcome::Deferred { after: None, fault: Fault::Provider });
+    let (mut track, mut now, mut waits) = (leased(&mail()), NOW, Vec::new());
+    for _ in 0..12 {
+        let back = step(&Track { state: State::Leased, ..track }, &fault(), &mail(), now).expect("applies");
+        waits.push(back.due.since(now).as_secs());
+        (track, now) = (back, back.due);
+    }
+    assert_eq!((waits[0], track.tries), (5, 0));
+    assert!(waits.is_sorted() && waits[11] > 60 && waits.iter().all(|wait| *wait <= 600), "{waits:?}");
+}
+
+#[test]
 fn a_wait_never_outlives_the_delivery() {
     let held = Track { expires: NOW + Duration::from_secs(10), ..leased(&mail()) };
     let end = after(&held, finish(1, Outcome::Deferred { after: None, fault: Fault::Recipient }), &mail());

@@ -43,6 +43,8 @@ struct Stub {
     most_in_flight: AtomicUsize,
     sent: Mutex<Vec<Id>>,
     panics: bool,
+    /// So many calls, the first ones, never end.
+    hang_first: usize,
 }
 
 impl Stub {
@@ -56,6 +58,7 @@ impl Stub {
             most_in_flight: AtomicUsize::new(0),
             sent: Mutex::default(),
             panics: false,
+            hang_first: 0,
         }
     }
 
@@ -82,6 +85,9 @@ impl Channel for Stub {
         let call = self.calls.fetch_add(1, Ordering::SeqCst);
         let now = 1 + self.in_flight.fetch_add(1, Ordering::SeqCst);
         self.most_in_flight.fetch_max(now, Ordering::SeqCst);
+        if call < self.hang_first {
+            std::future::pending::<()>().await;
+        }
         self.gate.acquire().await.expect("never closed").forget();
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
         assert!(!self.panics, "a sender that fails in an unforeseen way");
@@ -196,6 +202,14 @@ impl Bench {
         store.close().await;
         dir
     }
+}
+
+/// One channel, 0, by way of every provider in order.
+fn declared_in_order(providers: usize, max_in_flight: u32) -> Setup {
+    let setup = declared(providers, max_in_flight, false);
+    let channel = setup::Channel { providers: (0..providers).map(|n| ProviderNo(n as u32)).collect(), ..(*setup.channels()[0]).clone() };
+    let providers = setup.providers().iter().map(|provider| (**provider).clone()).collect();
+    Setup::new(2, Settings::default(), vec![], vec![channel], providers)
 }
 
 fn declared(channels: usize, max_in_flight: u32, paused: bool) -> Setup {
@@ -385,4 +399,64 @@ async fn a_message_that_kills_its_node_is_set_aside_and_its_neighbours_are_not()
         dir = bench.crash().await;
     }
     assert!(crashes >= 4, "set aside after {crashes} crashes only");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_overtaken_by_the_whole_backlog() {
+    let stub = Arc::new(Stub::new(OPEN, accepted));
+    let bench = Bench::new(vec![Arc::clone(&stub)], 2).await;
+    let mut order = Vec::new();
+    for _ in 0..1_500 {
+        order.push(bench.submit(0, 1, Priority::Middle).await);
+    }
+    bench.dispatcher.start();
+    bench.until("all of them", async || stub.sent().len() == 1_500).await;
+    let sent = stub.sent();
+    let place: HashMap<_, _> = sent.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+    let worst = order.iter().enumerate().map(|(n, id)| place[id].saturating_sub(n)).max();
+    assert!(worst < Some(20), "one was sent {worst:?} places late");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_that_hang_hold_up_no_more_than_their_own_slots() {
+    // Thirteen of sixteen calls hang; three are enough for the rest.
+    let stub = Arc::new(Stub { hang_first: 13, ..Stub::new(OPEN, accepted) });
+    let bench = Bench::new(vec![Arc::clone(&stub)], 16).await;
+    bench.dispatcher.start();
+    for _ in 0..13 {
+        bench.submit(0, 1, Priority::Middle).await;
+    }
+    bench.until("the hanging calls", async || stub.calls.load(Ordering::SeqCst) == 13).await;
+    for _ in 0..200 {
+        bench.submit(0, 1, Priority::Middle).await;
+    }
+    bench.until("everybody else", async || stub.sent().len() == 200).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_preferred_provider_serves_again_once_it_works() {
+    let preferred = Arc::new(Stub::new(OPEN, |call| if call < 5 { down(call) } else { accepted(call) }));
+    let other = Arc::new(Stub::new(OPEN, accepted));
+    let bench = Bench::new(vec![Arc::clone(&preferred), Arc::clone(&other)], 4).await;
+    bench.dispatcher.declare(&declared_in_order(2, 4));
+    bench.dispatcher.start();
+    let sends = async || {
+        bench.submit(0, 1, Priority::Middle).await;
+        preferred.sent().len() >= 20
+    };
+    bench.until("the preferred provider to serve again", sends).await;
+    assert!(!other.sent().is_empty(), "the next one served meanwhile");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_with_calls_that_hang_ends_in_time_and_records_them_as_unknown() {
+    let stub = Arc::new(Stub::new(0, accepted));
+    let bench = Bench::new(vec![Arc::clone(&stub)], 2).await;
+    bench.dispatcher.start();
+    let hanging = bench.submit(0, 1, Priority::Middle).await;
+    bench.until("the call", async || stub.calls.load(Ordering::SeqCst) == 1).await;
+    timeout(Duration::from_secs(29), bench.dispatcher.stop()).await.expect("within 30 s");
+    let track = bench.track(hanging).await;
+    assert_eq!((track.state, track.maybe_duplicate), (State::Ready, true));
+    assert_eq!(bench.dispatcher.in_hand(), 0);
 }
