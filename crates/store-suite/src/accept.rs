@@ -84,6 +84,23 @@ pub async fn hands_over_what_is_born_leased(bench: &impl Bench) {
     assert!(world.claim(MAIL, 9).await.is_empty(), "what is leased is not claimed");
 }
 
+/// Large content and attachments stay in the store until they are sent: what is handed over is small.
+pub async fn hands_over_no_large_cargo(bench: &impl Bench) {
+    let world = World::begin(bench).await;
+    world.desk.open(MAIL, 5);
+    let (mut long, mut attached) = (to(&["alice"]), to(&["bob"]));
+    long.text = "x".repeat(limits::CONTENT_INLINE_BYTES_MAX + 1);
+    attached.attachments = vec![vec![7]];
+    for order in [long, attached] {
+        let id = world.submit(&order).await;
+        let lease = world.desk.take().remove(0);
+        assert_eq!(lease.message, id);
+        assert!(lease.cargo.is_none());
+        let cargo = world.store().cargo_read(vec![id]).await.expect("reads");
+        assert_eq!((&*cargo[0].1.content, &*cargo[0].1.attachments), (&content(&order.text), &order.attachments));
+    }
+}
+
 /// The client hangs up as soon as its request is under way: it is stored and handed over all the same.
 pub async fn hands_over_after_the_client_hung_up(bench: &impl Bench) {
     let world = World::begin(bench).await;

@@ -50,7 +50,7 @@ pub trait Bench: Send + Sync {
 macro_rules! conformance {
     ($bench:expr) => {
         $crate::conformance!(@cases $bench;
-            accept: stores_a_request_whole, keeps_attachments, refuses_the_same_id_twice, hands_over_what_is_born_leased,
+            accept: stores_a_request_whole, keeps_attachments, refuses_the_same_id_twice, hands_over_what_is_born_leased, hands_over_no_large_cargo,
                 hands_over_after_the_client_hung_up, leaves_ready_what_finds_no_slot, overtakes_nothing_that_waits,
                 same_commit_counts_as_waiting, gives_back_slots_that_were_not_used, remembers_a_key, keeps_the_first_answer_to_a_key, refuses_a_key_with_another_body,
                 one_of_many_with_the_same_key_is_stored, forgets_a_key_after_a_day, fails_each_alone, skipped_are_stored_and_not_sent;

@@ -91,8 +91,11 @@ impl Operation for Submit {
 }
 
 impl Submit {
+    /// What is handed over. Large content and attachments do not travel along, as they do not with a claim: a queue of leased
+    /// parcels would hold them all in memory.
     fn lease(&self, parcel: Id, rows: Vec<LeasedRow>) -> Lease {
         let Batch { message, channel, content, attachments, .. } = &self.batch;
+        let travels = attachments.is_empty() && self.content.len() <= limits::CONTENT_INLINE_BYTES_MAX;
         Lease {
             parcel,
             message: message.id,
@@ -100,7 +103,7 @@ impl Submit {
             app: message.app,
             priority: message.priority,
             accepted: message.accepted,
-            cargo: Some(Cargo { content: content.clone(), attachments: attachments.clone() }),
+            cargo: travels.then(|| Cargo { content: content.clone(), attachments: attachments.clone() }),
             rows,
         }
     }
