@@ -1,6 +1,6 @@
 //! The writer: one thread, one connection, one transaction at a time. It takes whatever waits in its queue and commits it
 //! together; if anything fails, the whole is rolled back and each operation runs alone, so that a failure is the fault of
-//! the one who gets it. The queue is bounded in operations and in bytes: a submit that finds no room is refused, everything
+//! the one who gets it. Only where no transaction can begin are all refused at once: alone each would fail the same. The queue is bounded in operations and in bytes: a submit that finds no room is refused, everything
 //! else waits for room.
 
 use std::{
@@ -251,13 +251,15 @@ impl WriterThread {
         }
         match self.transact(&mut jobs) {
             Ok(stage) => self.answer(jobs, stage),
-            Err(error) if jobs.len() == 1 || !error.certainly_not_done() => refuse(jobs, &error),
+            Err(NotDone { error, by_jobs }) if jobs.len() == 1 || !by_jobs || !error.certainly_not_done() => {
+                refuse(jobs, &error);
+            }
             Err(_) => {
                 for job in jobs {
                     let mut alone = vec![job];
                     match self.transact(&mut alone) {
                         Ok(stage) => self.answer(alone, stage),
-                        Err(error) => refuse(alone, &error),
+                        Err(NotDone { error, .. }) => refuse(alone, &error),
                     }
                 }
             }
@@ -266,7 +268,12 @@ impl WriterThread {
 
     /// Runs jobs in one transaction. When it fails, memory and desk are as if it had never begun; the error is what the
     /// jobs are told.
-    fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> StoreResult<Stage> {
+    fn transact(&mut self, jobs: &mut [Box<dyn Job>]) -> Result<Stage, NotDone> {
+        // Another program may hold the write lock, and this has waited for it already.
+        if let Err(trouble) = execute(&self.db, "BEGIN IMMEDIATE") {
+            self.roll_back();
+            return Err(NotDone { error: trouble.told(), by_jobs: false });
+        }
         let links = self.shared.links.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut stage = Stage::default();
         let before = self.db.total_changes();
@@ -278,7 +285,7 @@ impl WriterThread {
         if let Err(error) = committed {
             self.roll_back();
             stage.drop_reservations(&links);
-            return Err(error);
+            return Err(NotDone { error, by_jobs: true });
         }
         self.memory.committed();
         if self.db.total_changes() != before {
@@ -310,6 +317,15 @@ impl WriterThread {
     }
 }
 
+/// Why a transaction did not happen.
+struct NotDone {
+    /// What the jobs are told.
+    error: StoreError,
+    /// Whether it had begun, so that one of its jobs may be at fault and the others may succeed without it.
+    by_jobs: bool,
+}
+
+/// Runs jobs in the transaction that has begun.
 fn run_all(
     db: &Connection,
     memory: &mut Memory,
@@ -317,7 +333,6 @@ fn run_all(
     links: &Links,
     jobs: &mut [Box<dyn Job>],
 ) -> Outcome<()> {
-    execute(db, "BEGIN IMMEDIATE")?;
     let mut tx = Transaction { db, memory, stage, links };
     jobs.iter_mut().try_for_each(|job| job.run(&mut tx))
 }

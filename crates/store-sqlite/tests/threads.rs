@@ -9,6 +9,7 @@ use std::{
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     task::Poll,
+    time::{Duration, Instant},
 };
 
 use hongyan_core::{
@@ -157,4 +158,64 @@ async fn a_full_queue_refuses_requests_and_nothing_else() {
     }
     assert_eq!(claim.await.expect("claims").len(), 1);
     assert!(store.message_read(refused.0).await.expect("reads").is_none());
+}
+
+/// A desk that says when it is woken and holds up the writer, between two transactions, until it is let go.
+struct GateDesk {
+    woken: SyncSender<()>,
+    opened: Mutex<Receiver<()>>,
+}
+
+impl Desk for GateDesk {
+    fn reserve(&self, _: ChannelNo) -> bool {
+        false
+    }
+
+    fn release(&self, _: ChannelNo) {}
+
+    fn hand_over(&self, _: Vec<Lease>) {}
+
+    fn wake(&self, _: ChannelNo) {
+        // After the first time nobody listens.
+        if self.woken.send(()).is_ok() {
+            let _ = self.opened.lock().map(|opened| opened.recv());
+        }
+    }
+}
+
+/// Another program holds the write lock: those that share a commit wait for it once, not each after the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_is_waited_for_once_by_all() {
+    const TOGETHER: usize = 6;
+    let lock_wait = Duration::from_secs(5);
+    let directory = tempfile::tempdir().expect("a directory");
+    let ids = IdSource::new(0, None);
+    let store = store(&directory).await;
+    let ((woken, wakes), (open, opened)) = (sync_channel(0), sync_channel(1));
+    store.attach(Arc::new(GateDesk { woken, opened: Mutex::new(opened) }), Arc::new(NoProgress));
+    let first = sample(&ids, NOW, "a report").expect("ids");
+    let mut first = Box::pin(store.submit(first, NOW));
+    assert!(poll_once(first.as_mut()).await.is_pending());
+    tokio::task::block_in_place(|| wakes.recv()).expect("the writer is held up");
+    drop(wakes);
+
+    let other = rusqlite::Connection::open(directory.path().join("hongyan.db")).expect("opens");
+    other.execute_batch("BEGIN IMMEDIATE").expect("the writer holds no lock");
+    let mut together: Vec<_> =
+        (0..TOGETHER).map(|_| Box::pin(store.submit(sample(&ids, NOW, "a report").expect("ids"), NOW))).collect();
+    for submit in &mut together {
+        assert!(poll_once(submit.as_mut()).await.is_pending());
+    }
+    let begun = Instant::now();
+    open.send(()).expect("the writer waits");
+    assert_eq!(first.await, Ok(Submitted::Stored));
+    for submit in together {
+        let refused = submit.await.expect_err("the lock is held");
+        assert!(matches!(refused, StoreError::Busy(_)), "{refused}");
+    }
+    let waited = begun.elapsed();
+    assert!(waited < 2 * lock_wait, "waited {waited:?}");
+    other.execute_batch("ROLLBACK").expect("lets go");
+    submit(&store, &ids).await;
+    assert_eq!(store.claim(CHANNEL, 9, NOW).await.expect("claims").len(), 2);
 }
