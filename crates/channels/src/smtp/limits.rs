@@ -5,7 +5,7 @@ use std::time::Duration;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// How long each step of a session may take. The defaults are the minimums of RFC 5321 section 4.5.3.2; where it names none
-/// (connecting, TLS, QUIT) they are ours.
+/// (connecting, TLS, a refusal in the middle of a message, QUIT) they are ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
     /// Name look-up and connecting.
@@ -26,6 +26,8 @@ pub struct Timeouts {
     pub block: Duration,
     /// The reply to the final dot.
     pub dot: Duration,
+    /// The reply of a server that stopped taking the message before its final dot.
+    pub refusal: Duration,
     /// QUIT, while nobody waits for it.
     pub quit: Duration,
 }
@@ -42,6 +44,7 @@ impl Default for Timeouts {
             data: 2 * MINUTE,
             block: 3 * MINUTE,
             dot: 10 * MINUTE,
+            refusal: Duration::from_secs(2),
             quit: Duration::from_secs(2),
         }
     }

@@ -92,7 +92,7 @@ enum Stop {
     Lost(WireError),
     /// After the final dot was begun.
     Ambiguous(WireError),
-    /// The server said 421 in answer to this step.
+    /// The server refused this step and, by 421 or in the middle of the message, the session with it.
     Closing(Stage, Reply),
 }
 
@@ -286,10 +286,14 @@ impl Transaction<'_, '_> {
             if rest.is_empty() {
                 break;
             }
-            wire.flush(limits.block).await?;
+            if let Err(error) = wire.flush(limits.block).await {
+                return Err(self.refusal().await.unwrap_or(Stop::Lost(error)));
+            }
         }
         wire.output.extend_from_slice(if is_line_start { b".\r\n" } else { b"\r\n.\r\n" });
-        wire.flush(limits.block).await.map_err(Stop::Ambiguous)?;
+        if let Err(error) = wire.flush(limits.block).await {
+            return Err(self.refusal().await.unwrap_or(Stop::Ambiguous(error)));
+        }
         let reply = wire.reply(limits.dot).await.map_err(Stop::Ambiguous)?;
         match reply.code {
             200..=299 => self.tally.fill(&verdict::accepted(&reply)),
@@ -302,6 +306,14 @@ impl Transaction<'_, '_> {
         }
         self.session.is_dirty = false;
         Ok(())
+    }
+
+    /// What the server said before it stopped taking the message: one that has had enough, mostly because the message is
+    /// larger than it takes (552, RFC 1870 section 6), may answer and close while it is still being written to. Such an answer
+    /// counts as that to the final dot. Only a refusal is certain; anything else leaves it at the failure.
+    async fn refusal(&mut self) -> Option<Stop> {
+        let reply = self.session.wire.reply(self.job.timeouts.refusal).await.ok()?;
+        (reply.code >= 400).then_some(Stop::Closing(Stage::Dot, reply))
     }
 
     /// The server wants a message although it refused everybody: it gets an empty one (RFC 2920 section 3.1), which no right

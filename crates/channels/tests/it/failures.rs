@@ -3,14 +3,15 @@
 use std::time::{Duration, Instant};
 
 use hongyan_core::{
+    content::Mail,
     outcome::{Outcome, Receipts},
-    setup::Secret,
+    setup::{Secret, SmtpProvider},
 };
 
 use crate::{
-    parcels::{PATIENT, mail, parcel, parcel_of, provider, send, shown},
+    parcels::{PATIENT, big, mail, parcel, parcel_of, provider, send, shown},
     sink::{
-        Act::{self, Close, Drip, Flood, Say, SayAndClose, Silence},
+        Act::{self, Close, Drip, Flood, Say, SayAndClose, SayAndStall, Silence},
         Script, Sink,
     },
 };
@@ -150,13 +151,25 @@ async fn nobody_listens() {
 #[tokio::test]
 async fn a_large_message_that_is_cut_off_was_not_taken() {
     let sink = Sink::start(Script::acts(&[("data-block", Close)])).await;
-    let big = parcel_of(
-        hongyan_core::content::Mail { attachments: vec![crate::parcels::file("a.bin", "x/y")], ..mail() },
-        vec![vec![7; 6_000_000]],
-        &["a@example.com"],
-    );
-    let verdicts = send(&provider(sink.port), PATIENT, &big).await;
+    let verdicts = send(&provider(sink.port), PATIENT, &big()).await;
     assert_eq!(shown(&verdicts[0]), "deferred provider", "{verdicts:?}");
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_middle_of_a_message_is_heard() {
+    for (act, expected, words) in [
+        (SayAndClose("552 5.3.4 too large"), "rejected content", "552 5.3.4 too large"),
+        (SayAndStall("552 5.3.4 too large"), "rejected content", "552 5.3.4 too large"),
+        (SayAndClose("451 4.3.0 no space"), "deferred recipient", "451 4.3.0 no space"),
+        (SayAndClose("421 4.3.2 going down"), "throttled provider 60s", "421 4.3.2 going down"),
+        (SayAndClose("250 2.0.0 fine"), "deferred provider", "closed"),
+    ] {
+        let sink = Sink::start(Script::acts(&[("data-block", act)])).await;
+        let limit = if matches!(act, SayAndStall(_)) { SHORT } else { PATIENT };
+        let verdicts = send(&provider(sink.port), limit, &big()).await;
+        assert_eq!(shown(&verdicts[0]), expected, "{act:?}: {verdicts:?}");
+        assert!(verdicts[0].reply.contains(words), "{act:?}: {verdicts:?}");
+    }
 }
 
 #[tokio::test]
@@ -189,7 +202,7 @@ async fn addresses_beyond_ascii_need_smtputf8() {
 
 #[tokio::test]
 async fn own_senders_are_the_providers_fault() {
-    let own = parcel_of(hongyan_core::content::Mail { from: None, ..mail() }, vec![], &["a@example.com"]);
+    let own = parcel_of(Mail { from: None, ..mail() }, vec![], &["a@example.com"]);
     for at in ["MAIL", "."] {
         let sink = Sink::start(Script::acts(&[(at, Say("550 5.7.60 not allowed to send as this sender"))])).await;
         let verdicts = send(&provider(sink.port), PATIENT, &own).await;
@@ -201,11 +214,7 @@ async fn own_senders_are_the_providers_fault() {
 
 #[tokio::test]
 async fn logins() {
-    let keys = |port| hongyan_core::setup::SmtpProvider {
-        user: "me".into(),
-        password: Secret::new("s3cret"),
-        ..provider(port)
-    };
+    let keys = |port| SmtpProvider { user: "me".into(), password: Secret::new("s3cret"), ..provider(port) };
     let plain = || Script::default().with("AUTH PLAIN LOGIN");
     let login = || Script::default().with("AUTH LOGIN");
     let with = |mut script: Script, acts: &[(&'static str, Act)]| {
@@ -265,11 +274,7 @@ async fn no_reply_puts_the_password_on_record() {
         ("after the dot", plain(), &[(".", Say("250 queued as s3cret"))], "accepted"),
     ] {
         let sink = Sink::start(Script { acts: acts.to_vec(), ..script }).await;
-        let keys = hongyan_core::setup::SmtpProvider {
-            user: "me".into(),
-            password: Secret::new("s3cret"),
-            ..provider(sink.port)
-        };
+        let keys = SmtpProvider { user: "me".into(), password: Secret::new("s3cret"), ..provider(sink.port) };
         let verdicts = send(&keys, PATIENT, &parcel(&["a@example.com"])).await;
         assert_eq!(shown(&verdicts[0]), expected, "{name}: {verdicts:?}");
         let record = format!("{verdicts:?}");

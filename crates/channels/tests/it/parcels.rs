@@ -56,6 +56,12 @@ pub fn parcel(recipients: &[&str]) -> Parcel {
     parcel_of(mail(), vec![], recipients)
 }
 
+/// A message that fits no buffer.
+pub fn big() -> Parcel {
+    let content = Mail { attachments: vec![file("a.bin", "x/y")], ..mail() };
+    parcel_of(content, vec![vec![7; 6_000_000]], &["a@example.com"])
+}
+
 pub fn provider(port: u16) -> SmtpProvider {
     SmtpProvider {
         host: "127.0.0.1".into(),
@@ -86,6 +92,7 @@ pub fn timeouts(limit: Duration) -> Timeouts {
         data: limit,
         block: limit,
         dot: limit,
+        refusal: limit,
         quit: limit,
     }
 }

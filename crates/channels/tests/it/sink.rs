@@ -41,6 +41,8 @@ pub enum Act {
     Close,
     /// Says this and closes the connection.
     SayAndClose(&'static str),
+    /// Says this, and then reads no more and keeps the connection.
+    SayAndStall(&'static str),
     /// Says nothing and keeps the connection.
     Silence,
 }
@@ -291,6 +293,10 @@ impl<'a> Talk<'a> {
             Act::SayAndClose(text) => {
                 self.write(format!("{text}\r\n").as_bytes()).await?;
                 return Ok(false);
+            }
+            Act::SayAndStall(text) => {
+                self.write(format!("{text}\r\n").as_bytes()).await?;
+                std::future::pending::<()>().await;
             }
             Act::Silence => while self.fill().await? {},
         }

@@ -12,7 +12,7 @@ use tokio_rustls::rustls::{
 };
 
 use crate::{
-    parcels::{PATIENT, parcel, provider, send, shown, smtp},
+    parcels::{PATIENT, big, parcel, provider, send, shown, smtp},
     sink::{
         Act::{self, Say},
         Script, Sink,
@@ -181,6 +181,15 @@ async fn a_server_that_speaks_no_tls_where_it_should() {
     let verdicts = send(&keys(sink.port, Tls::Implicit, &authority), short, &parcel(&["a@example.com"])).await;
     assert_eq!(shown(&verdicts[0]), "deferred provider");
     assert!(!sink.seen().has("AUTH"));
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_middle_of_a_message_is_heard_through_tls() {
+    let authority = Authority::new();
+    let acts = vec![("data-block", Act::SayAndClose("552 5.3.4 too large"))];
+    let sink = Sink::start(Script { acts, ..script(Some(authority.server("localhost", GOOD)), true) }).await;
+    let verdicts = send(&keys(sink.port, Tls::Implicit, &authority), PATIENT, &big()).await;
+    assert_eq!(shown(&verdicts[0]), "rejected content", "{verdicts:?}");
 }
 
 #[tokio::test]
