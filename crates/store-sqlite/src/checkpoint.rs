@@ -65,11 +65,9 @@ impl Checkpoint {
 
     /// Copies the rest of the log, so that the next commit begins it anew. By the writer, between two transactions.
     pub(crate) fn restart(&self, db: &Connection) {
-        let restarted = db
-            .busy_timeout(READER_WAIT)
-            .and_then(|()| pass(db, "RESTART"))
-            .and_then(|_| db.busy_timeout(schema::BUSY_WAIT));
-        if let Err(error) = restarted {
+        let restarted = db.busy_timeout(READER_WAIT).and_then(|()| pass(db, "RESTART"));
+        // Whatever came of it, the writer waits for its own locks as before.
+        if let Err(error) = restarted.and(db.busy_timeout(schema::BUSY_WAIT)) {
             tracing::warn!(%error, "the write-ahead log could not be started over");
         }
         self.restart.store(false, Ordering::Release);
@@ -127,4 +125,22 @@ impl Drop for Checkpointer {
 fn pass(db: &Connection, mode: &str) -> rusqlite::Result<u64> {
     let frames: i64 = db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(1))?;
     Ok(u64::try_from(frames).unwrap_or(0) * u64::from(schema::PAGE_BYTES))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_that_fails_leaves_the_writers_patience() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let db = Connection::open(directory.path().join("hongyan.db")).expect("opens");
+        db.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("sets");
+        // Inside a transaction of one's own nothing can be copied.
+        db.execute_batch("CREATE TABLE t (x); BEGIN IMMEDIATE; INSERT INTO t VALUES (1)").expect("writes");
+        assert!(pass(&db, "RESTART").is_err());
+        Checkpoint::new(Duration::from_secs(1), 1).restart(&db);
+        let patience: i64 = db.query_row("PRAGMA busy_timeout", [], |row| row.get(0)).expect("reads");
+        assert_eq!(u128::try_from(patience), Ok(schema::BUSY_WAIT.as_millis()));
+    }
 }

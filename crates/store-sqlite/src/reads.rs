@@ -162,7 +162,7 @@ pub(crate) fn expansions(db: &Connection, after: Option<Id>, limit: usize) -> Ou
     Ok(found)
 }
 
-/// The version of what is declared.
+/// The answer that was kept for an idempotency key.
 pub(crate) fn answer(db: &Connection, app: AppNo, key: &str) -> Outcome<Option<String>> {
     let kept = db
         .prepare_cached("SELECT answer FROM idempotency WHERE app = ?1 AND key = ?2")?
@@ -171,6 +171,7 @@ pub(crate) fn answer(db: &Connection, app: AppNo, key: &str) -> Outcome<Option<S
     Ok(kept.flatten())
 }
 
+/// The version of what is declared.
 pub(crate) fn setup_version(db: &Connection) -> Outcome<i64> {
     Ok(db.prepare_cached("SELECT version FROM setup")?.query_row([], |row| row.get(0))?)
 }
