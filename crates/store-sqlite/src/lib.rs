@@ -8,6 +8,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | `open` | may this file be used: ours, whole, not newer, not in use |
+//! | `place` | where it lies, whatever it is called, and who may read it |
 //! | `schema` | which tables there are, and why each column |
 //! | `writer`, `operation`, `transaction` | how operations share a commit and what an operation may do |
 //! | `ops` | what each writing operation does |
@@ -23,6 +24,7 @@ mod memory;
 mod open;
 mod operation;
 mod ops;
+mod place;
 mod readers;
 mod reads;
 mod ready;

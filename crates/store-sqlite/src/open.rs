@@ -15,6 +15,7 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use crate::{
     checkpoint::{Checkpoint, Checkpointer},
     memory::Memory,
+    place::{beside, canonical, directory_make, directory_of, directory_sync, private},
     readers::Readers,
     schema,
     store::SqliteStore,
@@ -83,6 +84,14 @@ pub enum OpenError {
         /// What was found.
         why: String,
     },
+    /// The file is missing or empty, and what was written to it last is still there.
+    #[error("the store {} is missing or empty, but its write-ahead log {} is there: put the database back beside it, or move the log away to begin with an empty store; nothing was touched", .file.display(), .log.display())]
+    Bereft {
+        /// The file.
+        file: PathBuf,
+        /// The log beside it.
+        log: PathBuf,
+    },
     /// The file cannot be read, made or written.
     #[error("the store {} cannot be {what}: {why}", .file.display())]
     Unusable {
@@ -130,7 +139,9 @@ impl fmt::Display for Inspected {
 /// # Errors
 /// When the file is not a store, is newer, is visibly cut off or cannot be read.
 pub fn inspect(file: &Path) -> Result<Inspected, OpenError> {
-    let opening = Opening { file: file.to_owned(), options: Options::default() };
+    // Where there is no directory yet there is no store either.
+    let file = canonical(file).unwrap_or_else(|_| file.to_owned());
+    let opening = Opening { file, options: Options::default() };
     Ok(if opening.sniff()? { Inspected::Present } else { Inspected::Absent })
 }
 
@@ -160,13 +171,18 @@ const STATEMENTS_MAX: usize = 128;
 const CHECKED_WHOLE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 impl Opening {
-    fn open(self) -> Result<Arc<SqliteStore>, OpenError> {
-        if let Some(directory) = self.file.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-            fs::create_dir_all(directory).map_err(|error| self.unusable("made", error))?;
-        }
-        let exists = self.sniff()?;
+    fn open(mut self) -> Result<Arc<SqliteStore>, OpenError> {
+        directory_make(directory_of(&self.file)).map_err(|error| self.unusable("made", error))?;
+        self.file = canonical(&self.file).map_err(|error| self.unusable("opened", error))?;
+        // Nothing is put beside a stranger's file, not even a lock.
+        self.sniff()?;
         let lock = self.lock()?;
-        if !exists {
+        self.open_locked(lock)
+    }
+
+    /// Opens what is there now that nobody else can make or fill it.
+    fn open_locked(self, lock: File) -> Result<Arc<SqliteStore>, OpenError> {
+        if !self.sniff()? {
             self.create()?;
         }
         let mut db = self.connect(WRITER_CACHE_KIB)?;
@@ -192,12 +208,15 @@ impl Opening {
 
     /// Looks at the first bytes of a file without opening it as a database. `false` where there is nothing.
     fn sniff(&self) -> Result<bool, OpenError> {
+        let log = beside(&self.file, "-wal");
+        let has_log = fs::metadata(&log).is_ok_and(|log| log.len() > 0);
+        let nothing = || if has_log { Err(OpenError::Bereft { file: self.file.clone(), log }) } else { Ok(false) };
         let mut header = [0; 100];
         let length = match File::open(&self.file) {
             Ok(mut file) => {
                 let length = file.metadata().map_err(|error| self.unusable("read", error))?.len();
                 if length == 0 {
-                    return Ok(false);
+                    return nothing();
                 }
                 if length < 512 {
                     return Err(self.foreign("it is too short to be a database"));
@@ -205,7 +224,7 @@ impl Opening {
                 file.read_exact(&mut header).map_err(|error| self.unusable("read", error))?;
                 length
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return nothing(),
             Err(error) => return Err(self.unusable("read", error)),
         };
         let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
@@ -220,7 +239,6 @@ impl Opening {
         }
         // Only where there is no log to copy from do the header and the length have to agree.
         let expected = u64::from(number(28)) * u64::from(schema::PAGE_BYTES);
-        let has_log = fs::metadata(beside(&self.file, "-wal")).is_ok_and(|log| log.len() > 0);
         if length < expected && !has_log {
             return Err(self.damaged(format!("it should have {expected} bytes and has {length}")));
         }
@@ -230,12 +248,8 @@ impl Opening {
     /// Takes the lock that is held as long as the store is open.
     fn lock(&self) -> Result<File, OpenError> {
         let path = beside(&self.file, ".lock");
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(|error| self.unusable("locked (its directory must be writable)", error))?;
+        let lock =
+            private().open(&path).map_err(|error| self.unusable("locked (its directory must be writable)", error))?;
         match lock.try_lock() {
             Ok(()) => Ok(lock),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { file: self.file.clone(), lock: path }),
@@ -252,14 +266,10 @@ impl Opening {
                 _ => {}
             }
         }
+        private().open(&fresh).map_err(|error| self.unusable("made", error))?;
         create_at(&fresh).map_err(|error| self.unusable("made", error))?;
         let moved = File::open(&fresh).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&fresh, &self.file));
-        moved.and_then(|()| self.directory_sync()).map_err(|error| self.unusable("made", error))
-    }
-
-    fn directory_sync(&self) -> io::Result<()> {
-        let directory = self.file.parent().filter(|directory| !directory.as_os_str().is_empty());
-        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+        moved.and_then(|()| directory_sync(directory_of(&self.file))).map_err(|error| self.unusable("made", error))
     }
 
     fn connect(&self, cache_kib: i64) -> Result<Connection, OpenError> {
@@ -294,8 +304,8 @@ impl Opening {
         if version > schema::VERSION { Err(self.newer(version)) } else { Ok(version) }
     }
 
-    /// A small database is checked whole; of a large one both ends of every table and index, so that nothing that is
-    /// missing, cut off or overwritten there goes unnoticed.
+    /// A small database is checked whole. Of a large one both ends of every table are read, where most is written, and the
+    /// beginning of the index of what is held; the indexes of what waits are read whole when it is counted.
     fn damage_check(&self, db: &Connection) -> Result<(), OpenError> {
         let length = fs::metadata(&self.file).map_err(|error| self.unusable("read", error))?.len();
         if length <= CHECKED_WHOLE_BYTES_MAX {
@@ -331,13 +341,6 @@ impl Opening {
     }
 }
 
-/// The path of a file that belongs to `file`.
-fn beside(file: &Path, suffix: &str) -> PathBuf {
-    let mut name = file.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
 fn configure(db: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     db.busy_timeout(schema::BUSY_WAIT)?;
     db.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
@@ -346,6 +349,7 @@ fn configure(db: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     db.pragma_update(None, "cache_size", -cache_kib)
 }
 
+/// Makes a store in a file that is empty.
 fn create_at(file: &Path) -> rusqlite::Result<()> {
     let mut db = Connection::open(file)?;
     db.pragma_update(None, "page_size", schema::PAGE_BYTES)?;
@@ -371,4 +375,27 @@ fn ends_check(db: &Connection) -> rusqlite::Result<()> {
     }
     db.prepare("SELECT 1 FROM delivery INDEXED BY held WHERE state IN (1, 2)")?.exists([])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Somebody else made and filled the store after this one had seen nothing there: it is opened, not made anew over it.
+    #[tokio::test]
+    async fn a_store_that_appeared_meanwhile_is_kept() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = canonical(&directory.path().join("hongyan.db")).expect("its directory is there");
+        let late = Opening { file: file.clone(), options: Options::default() };
+        assert!(!late.sniff().expect("nothing is there"));
+        drop(open(&file, Options::default()).await.expect("opens"));
+        let db = Connection::open(&file).expect("opens");
+        db.execute("INSERT INTO note VALUES ('who', 'the first')", []).expect("writes");
+        drop(db);
+        let lock = late.lock().expect("the first one is gone");
+        drop(late.open_locked(lock).expect("opens"));
+        let db = Connection::open(&file).expect("opens");
+        let kept: String = db.query_row("SELECT value FROM note", [], |row| row.get(0)).expect("is still there");
+        assert_eq!(kept, "the first");
+    }
 }

@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::{Seek, SeekFrom, Write},
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,7 +13,7 @@ use hongyan_core::{
     store::{Messages, Upkeep},
     time::Timestamp,
 };
-use hongyan_store_sqlite::{OpenError, Options, SqliteStore, open};
+use hongyan_store_sqlite::{OpenError, Options, SqliteStore, inspect, open};
 use hongyan_store_suite::sample;
 use tempfile::TempDir;
 
@@ -167,4 +168,72 @@ async fn a_place_that_cannot_be_written_is_named() {
         let Err(error) = opened(&locked.join("hongyan.db")).await else { panic!("opened") };
         assert!(error.to_string().contains("its directory must be writable"), "{error}");
     }
+}
+
+/// However a store is reached, it is one store: by a link to it, to its directory, or to where it will be.
+#[tokio::test]
+async fn links_do_not_get_round_the_lock() {
+    let (directory, _) = place();
+    let real = directory.path().join("real");
+    fs::create_dir(&real).expect("makes");
+    let file = real.join("hongyan.db");
+    let (to_file, to_directory) = (directory.path().join("hongyan.db.link"), directory.path().join("link"));
+    symlink("real/hongyan.db", &to_file).expect("links");
+    symlink(&real, &to_directory).expect("links");
+    // The first one makes it, through a link to what is not there yet.
+    let store = opened(&to_file).await.expect("opens");
+    assert!(file.is_file() && to_file.is_symlink(), "made where the link leads");
+    for way in [&file, &to_file, &to_directory.join("hongyan.db"), &real.join("../real/hongyan.db")] {
+        let Err(error) = opened(way).await else { panic!("{} was opened, too", way.display()) };
+        assert!(matches!(error, OpenError::InUse { .. }), "{}: {error}", way.display());
+    }
+    store.close().await;
+    let round = directory.path().join("round");
+    symlink("round", &round).expect("links");
+    assert!(matches!(opened(&round).await, Err(OpenError::Unusable { .. })));
+}
+
+/// A log without its database holds what was written last: it is neither lost nor mixed into a new store.
+#[tokio::test]
+async fn a_log_without_its_database_is_refused() {
+    let (_directory, file) = place();
+    filled(&file, 1).await;
+    // A connection that stays keeps the log.
+    let store = opened(&file).await.expect("opens");
+    store.ping(NOW).await.expect("writes");
+    let log = file.with_file_name("hongyan.db-wal");
+    let (database, logged) = (fs::read(&file).expect("reads"), fs::read(&log).expect("reads"));
+    assert!(!logged.is_empty());
+    store.close().await;
+
+    fs::remove_file(&file).expect("removes");
+    fs::write(&log, &logged).expect("writes");
+    for empty in [false, true] {
+        if empty {
+            fs::write(&file, []).expect("writes");
+        }
+        let Err(error) = opened(&file).await else { panic!("opened") };
+        assert!(matches!(error, OpenError::Bereft { .. }), "{error}");
+        assert!(error.to_string().contains("hongyan.db-wal"), "{error}");
+        assert!(inspect(&file).is_err(), "looking finds the same");
+        assert_eq!(fs::read(&log).expect("reads"), logged, "left untouched");
+        assert_eq!(file.exists(), empty, "nothing is made");
+    }
+    fs::write(&file, database).expect("writes");
+    opened(&file).await.expect("the database is back beside its log");
+}
+
+/// What messages say and whom they go to is nobody else's business on the machine.
+#[tokio::test]
+async fn files_and_directories_are_private() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("data/deep/hongyan.db");
+    let store = opened(&file).await.expect("opens");
+    store.ping(NOW).await.expect("writes");
+    let mode = |path: &Path| fs::metadata(path).expect("is there").permissions().mode() & 0o777;
+    for name in ["hongyan.db", "hongyan.db-wal", "hongyan.db-shm", "hongyan.db.lock"] {
+        assert_eq!(mode(&file.with_file_name(name)), 0o600, "{name}");
+    }
+    assert_eq!(mode(&directory.path().join("data/deep")), 0o700);
+    assert_eq!(mode(&directory.path().join("data")), 0o700);
 }
