@@ -80,6 +80,10 @@ pub const STOP_WAIT: Duration = Duration::from_secs(20);
 
 /// Captured messages kept by a capture provider.
 pub const CAPTURES_KEPT: usize = 10_000;
+/// Bytes of captured bodies that are kept in all; the newest capture is kept whatever its size.
+pub const CAPTURES_BYTES_KEPT: usize = 256 * 1024 * 1024;
+/// Bytes of captured bodies in one page of a listing, which has at least one capture if any is left.
+pub const CAPTURES_PAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Consecutive provider faults that open its breaker (`guides/reliability.md` A4.5).
 pub const BREAKER_FAULTS: u32 = 5;
@@ -90,5 +94,6 @@ pub const PROVIDER_FAULT_WAIT: (Duration, Duration) = (Duration::from_secs(5), D
 
 const _: () = assert!(BODY_BYTES_MAX <= BODIES_IN_MEMORY_BYTES_MAX && BODY_BYTES_MAX <= COMMIT_BYTES_MAX);
 const _: () = assert!(COMMIT_BYTES_MAX <= WRITE_QUEUE_BYTES_MAX);
+const _: () = assert!(BODY_BYTES_MAX <= CAPTURES_PAGE_BYTES_MAX && CAPTURES_PAGE_BYTES_MAX <= CAPTURES_BYTES_KEPT);
 const _: () = assert!(PAGE_RECIPIENTS_MAX <= REQUEST_RECIPIENTS_MAX && REQUEST_RECIPIENTS_MAX <= JSON_VALUES_MAX);
 const _: () = assert!(READY_IN_MEMORY_PER_APP_MAX <= READY_IN_MEMORY_MAX && CLAIM_MAX <= READY_IN_MEMORY_PER_APP_MAX);

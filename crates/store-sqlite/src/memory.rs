@@ -24,6 +24,7 @@ pub(crate) struct Memory {
     pub ready: Ready,
     pub held: Held,
     pub suspects: Suspects,
+    pub captured: Captured,
     /// The latest moment that any operation named.
     pub now: Timestamp,
     /// Where the search for expired deliveries goes on: behind this app's parcel.
@@ -41,6 +42,7 @@ impl Memory {
             ready: Ready::default(),
             held: Held::default(),
             suspects: Suspects::default(),
+            captured: Captured::load(db)?,
             now: Timestamp::from_ms(0),
             expire_from: None,
             prune_after: 0,
@@ -95,6 +97,7 @@ impl Memory {
         self.ready.committed();
         self.held.committed();
         self.suspects.uncommitted.clear();
+        self.captured.committed = self.captured.bytes;
     }
 
     /// The transaction never happened.
@@ -102,6 +105,7 @@ impl Memory {
         self.ready.rolled_back();
         self.held.rolled_back();
         self.suspects.rolled_back();
+        self.captured.bytes = self.captured.committed;
         self.expire_from = None;
         self.prune_after = 0;
     }
@@ -151,6 +155,23 @@ impl Suspects {
         for (channel, by) in std::mem::take(&mut self.uncommitted).into_iter().rev() {
             self.add(channel, -by);
         }
+    }
+}
+
+/// How much is captured, so that no capture has to count the others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Captured {
+    /// Bytes of all bodies.
+    pub bytes: u64,
+    committed: u64,
+}
+
+impl Captured {
+    /// Reads lengths only, not what they are the lengths of.
+    fn load(db: &Connection) -> Outcome<Self> {
+        let bytes: i64 =
+            db.query_row("SELECT coalesce(sum(octet_length(body)), 0) FROM capture", [], |row| row.get(0))?;
+        Ok(Self { bytes: bytes.unsigned_abs(), committed: bytes.unsigned_abs() })
     }
 }
 

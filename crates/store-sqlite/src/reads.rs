@@ -6,6 +6,7 @@ use std::sync::Arc;
 use hongyan_core::{
     content::Content,
     id::Id,
+    limits,
     message::{Dialect, Message, MessageState},
     setup::{AppNo, ChannelNo, ProviderNo, User},
     store::{Attempt, Capture, Cargo, Declaration, DeliveryRecord, Expansion, MessageRecord},
@@ -218,14 +219,19 @@ pub(crate) fn note(db: &Connection, key: &str) -> Outcome<Option<String>> {
     Ok(db.prepare_cached("SELECT value FROM note WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional()?)
 }
 
-/// Captures, the newest first.
+/// Captures, the newest first, as many as `limit` and the bytes of one page allow; at least one where there is any.
 pub(crate) fn captures(db: &Connection, before: Option<Id>, limit: usize) -> Outcome<Vec<Capture>> {
     let mut find = db.prepare_cached(
         "SELECT id, message, provider, at, sender, recipients, body FROM capture WHERE id < ?1 ORDER BY id DESC LIMIT ?2",
     )?;
     let mut rows = find.query(params![before.map_or(i64::MAX, Id::get), sql_limit(limit)])?;
-    let mut found = Vec::new();
+    let (mut found, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.next()? {
+        let body = row.get_ref(6)?.as_blob().map_err(rusqlite::Error::from)?;
+        bytes += body.len();
+        if bytes > limits::CAPTURES_PAGE_BYTES_MAX && !found.is_empty() {
+            break;
+        }
         let recipients: String = row.get(5)?;
         found.push(Capture {
             id: id_read(row, 0)?,
@@ -235,7 +241,7 @@ pub(crate) fn captures(db: &Connection, before: Option<Id>, limit: usize) -> Out
             sender: row.get(4)?,
             recipients: serde_json::from_str(&recipients)
                 .map_err(|error| Trouble::Damaged(format!("the recipients of a capture: {error}")))?,
-            body: row.get(6)?,
+            body: body.to_owned(),
         });
     }
     Ok(found)

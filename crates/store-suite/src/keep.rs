@@ -131,6 +131,49 @@ pub async fn keeps_the_newest_captures(bench: &impl Bench) {
     assert_eq!(all.last().map(|oldest| oldest.id), Some(ids[ids.len() - limits::CAPTURES_KEPT]));
 }
 
+/// Large captures: a page holds so many bytes and at least one of them, pages follow each other until one is empty, and only
+/// the newest of so many bytes are kept, counted on after a restart.
+pub async fn bounds_the_bytes_of_captures(bench: &impl Bench) {
+    const BODY: usize = limits::CAPTURES_BYTES_KEPT / 8;
+    let mut world = World::begin(bench).await;
+    let add = async |world: &World<'_>, bytes: usize| {
+        let id = world.ids.block(1, 0, world.now).expect("ids");
+        let body = vec![b'x'; bytes];
+        world.store().capture_add(Capture { body, ..capture(world, id) }).await.expect("kept");
+        id
+    };
+    let listed = async |world: &World<'_>| {
+        let mut pages: Vec<Vec<Id>> = Vec::new();
+        loop {
+            let before = pages.last().and_then(|page| page.last().copied());
+            let page = world.store().captures(before, 1_000).await.expect("lists");
+            if page.is_empty() {
+                return pages;
+            }
+            pages.push(page.iter().map(|capture| capture.id).collect());
+        }
+    };
+    // Each of these exceeds a page by itself; all but the first are as much as is kept.
+    const { assert!(BODY > limits::CAPTURES_PAGE_BYTES_MAX) };
+    let mut ids = Vec::new();
+    for _ in 0..9 {
+        ids.push(add(&world, BODY).await);
+    }
+    assert_eq!(listed(&world).await, ids[1..].iter().rev().map(|id| vec![*id]).collect::<Vec<_>>());
+
+    world.crash_and_recover().await;
+    let small = limits::CAPTURES_PAGE_BYTES_MAX / 2;
+    for _ in 0..4 {
+        ids.push(add(&world, small).await);
+    }
+    let pages = listed(&world).await;
+    // 2 * 8 MiB fill a page; 4 * 8 MiB took the place of one large capture.
+    assert_eq!(pages[..2], [[ids[12], ids[11]], [ids[10], ids[9]]]);
+    assert_eq!(pages[2..].concat(), ids[2..9].iter().rev().copied().collect::<Vec<_>>());
+    ids.push(add(&world, 1).await);
+    assert_eq!(listed(&world).await.concat(), ids[3..].iter().rev().copied().collect::<Vec<_>>());
+}
+
 /// Retention deletes what is old and done, a few at a time, and leaves what is open, however old.
 pub async fn prunes_old_history_and_nothing_open(bench: &impl Bench) {
     let mut world = World::begin(bench).await;

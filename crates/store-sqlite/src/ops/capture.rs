@@ -1,7 +1,7 @@
-//! Keeping what a capture provider would have sent, and only the newest of it.
+//! Keeping what a capture provider would have sent, and only the newest of it, bounded in number and in bytes.
 
 use hongyan_core::{limits, store::Capture};
-use rusqlite::params;
+use rusqlite::{Connection, Params, params};
 
 use crate::{operation::Operation, transaction::Transaction, trouble::Outcome};
 
@@ -23,7 +23,40 @@ impl Operation for CaptureAdd {
         let mut insert = tx.db.prepare_cached("INSERT INTO capture VALUES (NULL, ?1, ?2, ?3, ?4, ?5, ?6, ?7)")?;
         let seq = insert.insert(params![id.get(), message.get(), provider, at.ms(), sender, recipients, body])?;
         let kept = i64::try_from(limits::CAPTURES_KEPT).unwrap_or(i64::MAX);
-        tx.db.prepare_cached("DELETE FROM capture WHERE seq <= ?1")?.execute([seq - kept])?;
+        let too_many = "DELETE FROM capture WHERE seq <= ?1 RETURNING octet_length(body)";
+        let captured = &mut tx.memory.captured;
+        captured.bytes += body.len() as u64;
+        captured.bytes = captured.bytes.saturating_sub(forgotten(tx.db, too_many, [seq - kept])?.bytes);
+        while captured.bytes > BYTES_KEPT {
+            let oldest = "DELETE FROM capture WHERE seq = (SELECT min(seq) FROM capture) AND seq < ?1 \
+                          RETURNING octet_length(body)";
+            let gone = forgotten(tx.db, oldest, [seq])?;
+            if gone.captures == 0 {
+                break;
+            }
+            captured.bytes = captured.bytes.saturating_sub(gone.bytes);
+        }
         Ok(())
     }
+}
+
+const BYTES_KEPT: u64 = limits::CAPTURES_BYTES_KEPT as u64;
+
+/// What a deletion took.
+#[derive(Default)]
+struct Gone {
+    captures: usize,
+    bytes: u64,
+}
+
+/// Deletes captures by a statement that returns the length of each.
+fn forgotten(db: &Connection, sql: &str, which: impl Params) -> Outcome<Gone> {
+    let mut delete = db.prepare_cached(sql)?;
+    let mut rows = delete.query(which)?;
+    let mut gone = Gone::default();
+    while let Some(row) = rows.next()? {
+        gone.captures += 1;
+        gone.bytes += row.get::<_, i64>(0)?.unsigned_abs();
+    }
+    Ok(gone)
 }
