@@ -1,5 +1,6 @@
 //! The tables, as a list of migrations: version n of the schema is what the first n of them make. Each runs in one
-//! transaction that also raises `user_version`; a migration that has shipped is never edited.
+//! transaction that also raises `user_version`. A migration that a release has shipped is never edited, for stores that ran it
+//! do not run it again; until then it may be, and stores made by unreleased builds are made anew.
 //!
 //! What shapes the tables (`guides/performance.md` 2): rowids that grow, so that every insert appends; the narrow `delivery`
 //! is the only table that is updated often; what is large or cold lies apart; the only indexes of the hot table are partial
