@@ -1,4 +1,5 @@
-//! `GET /v1/captures`: what capture providers kept, the newest first; `?limit=` (100, at most 1000) and `?before=ID` page.
+//! `GET /v1/captures`: what capture providers kept, the newest first; `?limit=` (20, at most 1000) and `?before=ID` page.
+//! A page is shorter where its bodies are large.
 
 use axum::{
     Json,
@@ -20,7 +21,7 @@ pub(crate) struct Paging {
 #[derive(Debug, Serialize)]
 pub(crate) struct CapturesView {
     captures: Vec<CaptureView>,
-    /// The `before` of the next page; absent on the last.
+    /// The `before` of the next page; absent when there is nothing more.
     next: Option<String>,
 }
 
@@ -43,7 +44,7 @@ struct CaptureView {
     body_base64: Option<String>,
 }
 
-const PAGE: usize = 100;
+const PAGE: usize = 20;
 const PAGE_MAX: usize = 1_000;
 
 pub(crate) async fn list(
@@ -57,7 +58,8 @@ pub(crate) async fn list(
     }
     let before = paging.before.map(|id| id.parse().map_err(|_| Problem::bad_request("before is the id of a capture")));
     let captures = api.store.captures(before.transpose()?, limit).await?;
-    let next = captures.last().filter(|_| captures.len() == limit).map(|last| last.id.to_string());
+    // A page may be shorter than asked for, because its bytes are bounded too; only an empty one is the last.
+    let next = captures.last().map(|last| last.id.to_string());
     Ok(Json(CapturesView { captures: captures.into_iter().map(view).collect(), next }))
 }
 

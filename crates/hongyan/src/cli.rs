@@ -8,10 +8,11 @@ use std::{
     process::ExitCode,
 };
 
+use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::{config::Config, demo, node, plan::Plan, reference, talk::say};
+use crate::{config::Config, demo, node, plan::Plan, reference, talk::say, vault::Vault, verify};
 
 /// One message gateway for an organisation: CMSI in, mail out.
 #[derive(Debug, Parser)]
@@ -72,22 +73,14 @@ pub fn run() -> ExitCode {
 }
 
 fn serve(config: Option<PathBuf>, plan: Option<PathBuf>) -> ExitCode {
-    let loaded = Config::load(config.as_deref()).and_then(|config| {
-        let plan = plan.as_deref().map(Plan::load).transpose()?;
-        Ok((config, plan))
-    });
-    match loaded {
+    match load(config, plan) {
         Ok((config, plan)) => ended(block_on(async { node::serve(&config, plan).await.map(|()| true) })),
         Err(error) => wrong(&error),
     }
 }
 
 fn check(config: Option<PathBuf>, plan: Option<PathBuf>) -> ExitCode {
-    let loaded = Config::load(config.as_deref()).and_then(|config| {
-        let plan = plan.as_deref().map(Plan::load).transpose()?;
-        Ok((config, plan))
-    });
-    match loaded {
+    match load(config, plan) {
         Ok((config, _)) => match config.sqlite_path().and_then(|path| Ok(hongyan_store_sqlite::inspect(path)?)) {
             Ok(state) => {
                 say(&format!("configuration and plan are valid; the store {state}"));
@@ -100,6 +93,17 @@ fn check(config: Option<PathBuf>, plan: Option<PathBuf>) -> ExitCode {
         },
         Err(error) => wrong(&error),
     }
+}
+
+/// Reads and checks the configuration and the plan, as far as that can be done without taking the store.
+fn load(config: Option<PathBuf>, plan: Option<PathBuf>) -> anyhow::Result<(Config, Option<(Plan, String)>)> {
+    let config = Config::load(config.as_deref())?;
+    Vault::check(&config.secret_file)?;
+    let plan = plan.as_deref().map(Plan::load).transpose()?;
+    if let Some((plan, _)) = &plan {
+        verify::plan(plan, config.sqlite_path()?.exists()).context("in the plan")?;
+    }
+    Ok((config, plan))
 }
 
 fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {

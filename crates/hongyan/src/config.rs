@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -78,6 +78,8 @@ impl Config {
         }
         self.listen_address()?;
         self.sqlite_path()?;
+        let token = self.admin_token.chars().count();
+        ensure!(token == 0 || token >= 8, "admin_token is too short: give at least 8 characters, or none");
         Ok(())
     }
 

@@ -75,9 +75,16 @@ pub fn listen(address: std::net::SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
+/// How many connections may be open at a time: half of the files that the process may open, so that clients cannot take those
+/// that sending and storing need. The system's soft limit is raised as far as it may be.
+fn connections_max() -> usize {
+    let files = rlimit::increase_nofile_limit(4 * limits::HTTP_CONNECTIONS_MAX as u64).unwrap_or(1_024);
+    usize::try_from(files / 2).unwrap_or(usize::MAX).clamp(16, limits::HTTP_CONNECTIONS_MAX)
+}
+
 /// Serves until `stop`, then lets the requests that are being answered end.
 pub async fn serve(listener: TcpListener, parts: Arc<Parts>, stop: CancellationToken) {
-    let connections = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
+    let connections = Arc::new(Semaphore::new(connections_max()));
     let graceful = GracefulShutdown::new();
     loop {
         let permit = tokio::select! {

@@ -3,7 +3,7 @@
 //! | module | its part |
 //! |---|---|
 //! | [`cli`] | commands and exit codes |
-//! | [`config`], [`plan`], [`stored`], [`vault`] | what is configured, declared, stored, sealed |
+//! | [`config`], [`plan`], [`verify`], [`stored`], [`vault`] | what is configured, declared, found usable, stored, sealed |
 //! | [`node`] | a node: store, intake, dispatcher, and their start and stop |
 //! | [`http`], `patience` | listening, and which part answers which path |
 //! | [`status`] | `/healthz`, `/readyz`, `/metrics` |
@@ -23,5 +23,6 @@ pub mod status;
 pub mod stored;
 mod talk;
 pub mod vault;
+pub mod verify;
 
 pub use cli::run;

@@ -6,7 +6,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use hongyan_api::{AdminToken, Api};
 use hongyan_channels::Deps as ChannelDeps;
 use hongyan_cmsi::Cmsi;
@@ -34,10 +34,14 @@ use crate::{
     stored,
     talk::say,
     vault::{Vault, random_token},
+    verify,
 };
 
 /// How often a node looks whether something was declared anew.
 const SETUP_POLL: Duration = Duration::from_secs(1);
+/// How long a stopping node waits for its store, after the dispatcher has had [`hongyan_core::limits::STOP_WAIT`] and a few
+/// seconds more: 30 s in all.
+const CLOSE_WAIT: Duration = Duration::from_secs(4);
 /// Under which note the store keeps the hash of the administrator's token that it made.
 const ADMIN_NOTE: &str = "admin_token_sha256";
 
@@ -151,7 +155,9 @@ impl Node {
         for task in self.background {
             task.abort();
         }
-        self.store.close().await;
+        if tokio::time::timeout(CLOSE_WAIT, self.store.close()).await.is_err() {
+            tracing::error!("the store did not close in time; what it had not written was not answered");
+        }
     }
 }
 
@@ -174,10 +180,7 @@ async fn apply(
     let change = plan.seal(hash, vault)?;
     let (_, declared) = store.declarations().await?;
     let setup = stored::preview(declared, &change.declarations, vault).context("in the plan")?;
-    for provider in setup.providers() {
-        let opened = hongyan_channels::open(provider, channels);
-        opened.map(drop).map_err(|error| anyhow::anyhow!("in the plan: provider {:?}: {error}", provider.code))?;
-    }
+    verify::providers(&setup, channels).context("in the plan")?;
     if store.plan_apply(change).await? {
         tracing::info!("the plan is applied");
     } else {
@@ -189,7 +192,6 @@ async fn apply(
 /// The administrator's token: the configured one, or the one that the first start makes and says once.
 async fn admin_token(config: &Config, store: &dyn Store) -> anyhow::Result<AdminToken> {
     if !config.admin_token.is_empty() {
-        ensure!(config.admin_token.len() >= 8, "admin_token is too short: give at least 8 characters");
         return Ok(AdminToken::new(&config.admin_token));
     }
     let kept = match store.note_read(ADMIN_NOTE).await? {

@@ -25,8 +25,15 @@ const BEGUN: u8 = 1;
 const BUSY: u8 = 2;
 
 /// What the service tells the connection that it serves.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Phase(Arc<AtomicU8>);
+
+impl Default for Phase {
+    /// A new connection is expected to begin at once.
+    fn default() -> Self {
+        Self(Arc::new(AtomicU8::new(BEGUN)))
+    }
+}
 
 impl Phase {
     /// The headers are there.
@@ -115,6 +122,14 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
+    async fn a_new_connection_has_no_time_to_lose() {
+        let (_client, server) = duplex(64);
+        let mut server = Patient::new(server, Phase::default());
+        let silent = timeout(2 * limits::HEADERS_TIME_MAX, server.read(&mut [0; 1])).await;
+        assert_eq!(silent.expect("in time").expect_err("given up").kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn only_a_request_that_has_begun_is_hurried() {
         let (mut client, server) = duplex(64);
         let phase = Phase::default();
@@ -122,6 +137,7 @@ mod tests {
         let mut byte = [0; 1];
         let long = 10 * limits::HEADERS_TIME_MAX;
 
+        phase.idle();
         assert!(timeout(long, server.read(&mut byte)).await.is_err(), "an idle connection is left alone");
         client.write_all(b"P").await.expect("written");
         assert_eq!(server.read(&mut byte).await.expect("read"), 1);

@@ -350,7 +350,10 @@ impl UserPlan {
 impl ProviderPlan {
     fn check(&self) -> anyhow::Result<()> {
         ensure!(self.max_in_flight > 0, "max_in_flight is at least 1");
-        ensure!(self.rate.is_none_or(|rate| rate > 0.0 && rate.is_finite()), "rate is more than 0");
+        ensure!(
+            self.rate.is_none_or(|rate| (0.001..=1e6).contains(&rate)),
+            "rate is between 0.001 and 1000000 calls a second"
+        );
         if !self.sender.is_empty() {
             Mailbox::parse(&self.sender).with_context(|| format!("the sender {:?}", self.sender))?;
         }

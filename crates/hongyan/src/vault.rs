@@ -84,6 +84,28 @@ impl Vault {
         Ok(vault)
     }
 
+    /// A vault with a key that nobody keeps, for looking at a plan without a store.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    pub fn passing() -> anyhow::Result<Self> {
+        let mut bytes = [0; KEY_LEN];
+        SystemRandom::new().fill(&mut bytes).ok().context("the system gives no random numbers")?;
+        Ok(Self { keys: vec![Key::new(bytes)] })
+    }
+
+    /// Whether the key file, where there is one, can be read and holds keys.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn check(path: &Path) -> anyhow::Result<()> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text).map(drop).with_context(|| format!("in the key file {}", path.display())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error).with_context(|| format!("while reading the key file {}", path.display())),
+        }
+    }
+
     fn parse(text: &str) -> anyhow::Result<Self> {
         let key = |(n, line): (usize, &str)| -> anyhow::Result<Key> {
             let bytes = BASE64.decode(line.trim()).ok().and_then(|bytes| <[u8; KEY_LEN]>::try_from(bytes).ok());
@@ -100,13 +122,18 @@ impl Vault {
         SystemRandom::new().fill(&mut bytes).ok().context("the system gives no random numbers")?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        // Under another name until it is whole, so that a crash leaves either no key file or a good one.
+        let fresh = path.with_extension("new");
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         writeln!(
             file,
             "# Hongyan's keys, the newest first. Keep a copy: without it, stored credentials cannot be read."
         )?;
         writeln!(file, "{}", BASE64.encode(bytes))?;
         file.sync_all()?;
+        // A link, for unlike a renaming it never replaces a key file that somebody else made meanwhile.
+        fs::hard_link(&fresh, path)?;
+        fs::remove_file(&fresh)?;
         File::open(folder)?.sync_all()?;
         Ok(Self { keys: vec![Key::new(bytes)] })
     }

@@ -41,6 +41,16 @@ fn check_tells_valid_from_invalid_from_unreachable() {
     home.write("good.toml", &plan("", CAPTURE));
     home.write("bad.toml", "[settings]\nretention = \"90d\"\nretentoin = \"90d\"\n");
     home.write("twice.toml", "[[channel]]\ncode = \"1\"\nkind = \"mail\"\nproviders = [\"x\"]\n[[channel]]\ncode = \"1\"\nkind = \"mail\"\nproviders = [\"x\"]\n");
+    let smtp = "kind = \"smtp\"\nhost = \"127.0.0.1\"\nsender = \"a@b.com\"\n";
+    home.write("nowhere.toml", "[[channel]]\ncode = \"1\"\nkind = \"mail\"\nproviders = [\"x\"]\n");
+    let dkim = "dkim = { domain = \"b.com\", selector = \"s\", key = \"no key\" }";
+    home.write("dkim.toml", &plan("", &format!("{smtp}{dkim}")));
+    home.write("helo.toml", &plan("", &format!("{smtp}helo = \"two words\"")));
+    home.write("rate.toml", &plan("", &format!("{smtp}rate = 1e-20")));
+    home.write("ca.toml", &plan("", &format!("{smtp}ca_file = \"missing.pem\"")));
+    home.write("token.conf", "store = \"sqlite:hongyan.db\"\nadmin_token = \"short\"");
+    home.write("empty.key", "");
+    home.write("key.conf", "store = \"sqlite:hongyan.db\"\nsecret_file = \"empty.key\"");
     home.write("ok.conf", "store = \"sqlite:hongyan.db\"");
     home.write("typo.conf", "store = \"sqlite:hongyan.db\"\nlistne = \"127.0.0.1:1\"");
     home.write("foreign.db", "this is a text, not a database, and it must stay as it is");
@@ -52,10 +62,21 @@ fn check_tells_valid_from_invalid_from_unreachable() {
         ("ok.conf", "missing.toml", 2, "missing.toml"),
         ("typo.conf", "good.toml", 2, "line 2"),
         ("foreign.conf", "good.toml", 1, "foreign.db"),
+        ("ok.conf", "nowhere.toml", 2, "provider \"x\" is not declared"),
+        ("ok.conf", "dkim.toml", 2, "provider \"main\""),
+        ("ok.conf", "helo.toml", 2, "helo"),
+        ("ok.conf", "rate.toml", 2, "rate"),
+        ("ok.conf", "ca.toml", 2, "ca_file"),
+        ("token.conf", "good.toml", 2, "admin_token"),
+        ("key.conf", "good.toml", 2, "key file"),
     ];
     for (config, plan, code, words) in cases {
         let output = run(&home, &["check", "--config", config, "--plan", plan]);
         assert_eq!(output.status.code(), Some(code), "{config} {plan}: {}", stderr(&output));
+        if code == 2 {
+            let served = run(&home, &["serve", "--config", config, "--plan", plan]);
+            assert_eq!(served.status.code(), Some(2), "{config} {plan}: {}", stderr(&served));
+        }
         assert!(stderr(&output).contains(words), "{config} {plan}: {}", stderr(&output));
     }
     assert!(!home.path("hongyan.db").exists(), "check makes nothing");

@@ -207,7 +207,10 @@ impl Bench {
 /// One channel, 0, by way of every provider in order.
 fn declared_in_order(providers: usize, max_in_flight: u32) -> Setup {
     let setup = declared(providers, max_in_flight, false);
-    let channel = setup::Channel { providers: (0..providers).map(|n| ProviderNo(n as u32)).collect(), ..(*setup.channels()[0]).clone() };
+    let channel = setup::Channel {
+        providers: (0..providers).map(|n| ProviderNo(n as u32)).collect(),
+        ..(*setup.channels()[0]).clone()
+    };
     let providers = setup.providers().iter().map(|provider| (**provider).clone()).collect();
     Setup::new(2, Settings::default(), vec![], vec![channel], providers)
 }
