@@ -5,10 +5,12 @@ use std::time::Duration;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// How long each step of a session may take. The defaults are the minimums of RFC 5321 section 4.5.3.2; where it names none
-/// (connecting, TLS, a refusal in the middle of a message, QUIT) they are ours.
+/// (look-up, connecting, TLS, a refusal in the middle of a message, QUIT) they are ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Name look-up and connecting.
+    /// The look-up of the server's name.
+    pub lookup: Duration,
+    /// Connecting, to each of its addresses.
     pub connect: Duration,
     /// The greeting.
     pub greeting: Duration,
@@ -35,6 +37,7 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
+            lookup: MINUTE / 2,
             connect: MINUTE / 2,
             greeting: 5 * MINUTE,
             handshake: MINUTE,

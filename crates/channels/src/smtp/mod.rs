@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `transaction` | MAIL, RCPT, DATA, the message: who gets which verdict, what is ambiguous |
 //! | `session` | greeting, EHLO, STARTTLS, AUTH, QUIT |
+//! | `connect` | which of a server's addresses answers |
 //! | `pool` | which session carries the next message, and when one is closed |
 //! | `class`, `verdict` | what a negative reply means, as a table; from there to a verdict |
 //! | `reply`, `hello`, `wire` | bytes: replies, capabilities, buffers and time limits |
@@ -31,6 +32,7 @@ use crate::{
 
 mod auth;
 mod class;
+mod connect;
 mod hello;
 mod limits;
 mod pool;

@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use hongyan_core::{outcome::Verdict, setup::Tls};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     auth,
     class::Stage,
+    connect::connect,
     hello::Capabilities,
     limits::Timeouts,
     reply::Reply,
@@ -76,15 +77,6 @@ impl Session {
         // Whatever comes back, if anything does, the connection is closed now.
         let _ = timeout(limit, farewell).await;
     }
-}
-
-async fn connect(settings: &Settings) -> Result<TcpStream, WireError> {
-    let limit = settings.timeouts.connect;
-    let connecting = TcpStream::connect((settings.host.as_str(), settings.port));
-    let stream = timeout(limit, connecting).await.map_err(|_| WireError::Silent(limit))??;
-    // A transaction is two small writes, each awaiting replies: without this, Nagle and delayed ACKs cost 40 ms apiece.
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }
 
 /// A session that is not yet ready.

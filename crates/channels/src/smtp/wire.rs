@@ -1,6 +1,6 @@
 //! Bytes to and from an SMTP server: one buffer in, one out, both kept for the life of the connection; every wait has an end.
 
-use std::{io, time::Duration};
+use std::{io, net::SocketAddr, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -24,6 +24,10 @@ const _: () = assert!(LINE_BYTES_MAX < INPUT_BYTES);
 /// Why a connection is of no more use.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WireError {
+    #[error("the look-up of the server's name failed: {0}")]
+    Lookup(io::Error),
+    #[error("cannot connect to {address}: {error}")]
+    Unreachable { address: SocketAddr, error: io::Error },
     #[error("the server closed the connection")]
     Closed,
     #[error("the server did not answer within {0:?}")]

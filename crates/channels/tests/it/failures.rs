@@ -148,6 +148,8 @@ async fn nobody_listens() {
     assert_ne!(port, unused);
     let verdicts = send(&provider(unused), PATIENT, &parcel(&["a@example.com", "b@example.com"])).await;
     assert_eq!(verdicts.iter().map(shown).collect::<Vec<_>>(), ["deferred provider"; 2]);
+    let why = format!("cannot connect to 127.0.0.1:{unused}: Connection refused");
+    assert!(verdicts[0].reply.starts_with(&why), "{verdicts:?}");
 }
 
 #[tokio::test]

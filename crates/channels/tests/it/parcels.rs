@@ -83,6 +83,7 @@ pub fn provider(port: u16) -> SmtpProvider {
 /// Waits that a test can sit out: `limit` each.
 pub fn timeouts(limit: Duration) -> Timeouts {
     Timeouts {
+        lookup: limit,
         connect: limit,
         greeting: limit,
         handshake: limit,
