@@ -1,11 +1,15 @@
 //! Connections: how few writes a message needs, when a connection is used again, and when it is closed.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use hongyan_core::{channel::Channel, setup::SmtpProvider};
+use hongyan_channels::{Smtp, Timeouts};
+use hongyan_core::{channel::Channel, setup::SmtpProvider, time::ManualClock};
 
 use crate::{
-    parcels::{PATIENT, parcel, provider, shown, smtp},
+    parcels::{NOW, PATIENT, parcel, provider, shown, smtp, timeouts},
     sink::{
         Act::{Close, Say, SayAndClose},
         Script, Seen, Sink,
@@ -161,13 +165,36 @@ async fn closing_says_goodbye_and_does_not_wait_for_the_deaf() {
 }
 
 #[tokio::test]
+async fn closing_many_takes_no_longer_than_closing_one() {
+    const LIMIT: Duration = Duration::from_secs(2);
+    assert!(Timeouts::default().quit <= LIMIT);
+    let sink = Sink::start(Script::acts(&[("QUIT", crate::sink::Act::Silence)])).await;
+    let clock = Arc::new(ManualClock::at(NOW));
+    let timeouts = Timeouts { quit: Timeouts::default().quit, ..timeouts(PATIENT) };
+    let smtp = Arc::new(Smtp::new(&provider(sink.port), timeouts, clock).expect("a valid provider"));
+    let sending: Vec<_> = (0..8)
+        .map(|_| {
+            let smtp = Arc::clone(&smtp);
+            tokio::spawn(async move { smtp.send(&parcel(&["a@example.com"])).await })
+        })
+        .collect();
+    for sent in sending {
+        assert_eq!(shown(&sent.await.expect("no panic")[0]), "accepted");
+    }
+    assert!(sink.seen().open_connections > 1);
+    let begun = Instant::now();
+    smtp.close().await;
+    assert!(begun.elapsed() < LIMIT + LIMIT / 2, "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn sixteen_at_a_time_use_sixteen_connections() {
     let sink = Sink::start(Script::default()).await;
-    let smtp = std::sync::Arc::new(smtp(&provider(sink.port), PATIENT));
+    let smtp = Arc::new(smtp(&provider(sink.port), PATIENT));
     for _ in 0..5 {
         let sending: Vec<_> = (0..16)
             .map(|_| {
-                let smtp = std::sync::Arc::clone(&smtp);
+                let smtp = Arc::clone(&smtp);
                 tokio::spawn(async move { smtp.send(&parcel(&["a@example.com"])).await })
             })
             .collect();
