@@ -1,9 +1,9 @@
-//! Reading a body within bounds (section 2, decision 2): its size, the time it takes, and the memory that bodies may hold
-//! together. A body is never decompressed.
+//! Reading a body within bounds (section 2, decision 2): its size, the time it takes, the pace at which a large one comes, and
+//! the memory that large ones hold together. A body is never decompressed.
 
 use std::{
     pin::{Pin, pin},
-    sync::Arc,
+    time::Duration,
 };
 
 use axum::{
@@ -13,60 +13,46 @@ use axum::{
 use bytes::{Bytes, BytesMut};
 use hongyan_core::limits;
 use http_body_util::BodyExt;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::time::{Instant, timeout_at};
 
-use crate::error::Problem;
+use crate::{
+    error::Problem,
+    room::{Held, Room},
+};
 
 /// Bodies up to this size are read without asking for room, so that small messages never wait for large ones.
 const SMALL_BYTES: usize = limits::CONTENT_INLINE_BYTES_MAX;
-
-/// The memory for large bodies, one permit per byte.
-pub(crate) struct Room(Arc<Semaphore>);
-
-impl Room {
-    /// Room for `limits::BODIES_IN_MEMORY_BYTES_MAX`.
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(limits::BODIES_IN_MEMORY_BYTES_MAX)))
-    }
-
-    /// Waits for room for `bytes`.
-    async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let permits = u32::try_from(bytes).unwrap_or(u32::MAX);
-        // The semaphore is never closed, so that this cannot fail.
-        Arc::clone(&self.0).acquire_many_owned(permits).await.ok()
-    }
-}
+/// The pace, in bytes per second, that a body must keep once it holds room.
+const PACE_BYTES: u32 = 16 * 1024;
+/// How far such a body may fall behind, however fast it came before: one that stops is given up after this.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The whole body, with the room that it takes up.
-pub(crate) async fn read<B>(
-    headers: &HeaderMap,
-    body: B,
-    room: &Room,
-) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Problem>
+pub(crate) async fn read<B>(headers: &HeaderMap, body: B, room: &Room) -> Result<(Bytes, Held), Problem>
 where
     B: HttpBody<Data = Bytes>,
 {
+    let deadline = Instant::now() + limits::BODY_TIME_MAX;
     let declared = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let declared = declared.or_else(|| usize::try_from(body.size_hint().exact()?).ok());
-    let reading = async {
-        let mut body = pin!(body);
-        if is_encoded(headers) {
-            discard(body.as_mut()).await;
-            return Err(Problem::ContentEncoding);
-        }
-        if declared.is_some_and(|bytes| bytes > limits::BODY_BYTES_MAX) {
-            // A client that waits to be asked for its body is not asked.
-            if !headers.contains_key(header::EXPECT) && declared.is_some_and(|b| b <= 2 * limits::BODY_BYTES_MAX) {
-                discard(body.as_mut()).await;
-            }
-            return Err(Problem::BodyTooLarge);
-        }
-        collect(body.as_mut(), declared, room).await
+    let declared = declared.or_else(|| usize::try_from(body.size_hint().exact()?).ok()).unwrap_or(0);
+    let mut body = pin!(body);
+    let read = if is_encoded(headers) {
+        Err(Problem::ContentEncoding)
+    } else if declared > limits::BODY_BYTES_MAX {
+        Err(Problem::BodyTooLarge)
+    } else {
+        let collecting = collect(body.as_mut(), room, deadline);
+        timeout_at(deadline, collecting).await.unwrap_or(Err(Problem::BodyTooSlow))
     };
-    timeout(limits::BODY_TIME_MAX, reading).await.unwrap_or(Err(Problem::BodyTooSlow))
+    // A client that waits to be asked for a body that is too large is not asked, and far too much is not read.
+    let is_unwanted = declared > limits::BODY_BYTES_MAX
+        && (headers.contains_key(header::EXPECT) || declared > 2 * limits::BODY_BYTES_MAX);
+    let is_refused = matches!(read, Err(Problem::ContentEncoding | Problem::BodyTooLarge | Problem::NotStored));
+    if is_refused && !is_unwanted {
+        // By now no room is held. The answer is the same whether the rest arrives or not.
+        let _ = timeout_at(deadline, discard(body)).await;
+    }
+    read
 }
 
 fn is_encoded(headers: &HeaderMap) -> bool {
@@ -74,26 +60,25 @@ fn is_encoded(headers: &HeaderMap) -> bool {
     encodings.any(|encoding| !matches!(encoding.as_bytes().trim_ascii(), b"" | b"identity"))
 }
 
-/// Everything that arrives. A body in one piece, as most are, is not copied. Room is asked for only once a body turns out to be
-/// large, so that one that is merely announced keeps nobody waiting.
-async fn collect<B>(
-    mut body: Pin<&mut B>,
-    declared: Option<usize>,
-    room: &Room,
-) -> Result<(Bytes, Option<OwnedSemaphorePermit>), Problem>
+/// Everything that arrives. A body in one piece, as most are, is not copied. Room is taken for what has arrived and not for
+/// what is announced, so that a body holds no more than its sender really sent.
+async fn collect<B>(mut body: Pin<&mut B>, room: &Room, deadline: Instant) -> Result<(Bytes, Held), Problem>
 where
     B: HttpBody<Data = Bytes>,
 {
-    let (mut whole, mut pieces, mut taken) = (Bytes::new(), BytesMut::new(), None);
-    while let Some(frame) = body.frame().await {
+    let (mut whole, mut pieces, mut held) = (Bytes::new(), BytesMut::new(), Held::default());
+    let mut due = deadline;
+    while let Some(frame) = timeout_at(due, body.frame()).await.map_err(|_| Problem::BodyTooSlow)? {
         let Ok(data) = frame.map_err(|_| Problem::BodyCutOff)?.into_data() else { continue };
         let arrived = whole.len() + pieces.len() + data.len();
         if arrived > limits::BODY_BYTES_MAX {
-            discard(body).await;
             return Err(Problem::BodyTooLarge);
         }
-        if arrived > SMALL_BYTES && taken.is_none() {
-            taken = room.take(declared.unwrap_or(limits::BODY_BYTES_MAX)).await;
+        if arrived > SMALL_BYTES {
+            let patience = patience(due, data.len());
+            room.grow(&mut held, arrived, deadline).await?;
+            // The wait for room is not the sender's.
+            due = Instant::now() + patience;
         }
         if whole.is_empty() && pieces.is_empty() {
             whole = data;
@@ -105,7 +90,13 @@ where
         }
         pieces.extend_from_slice(&data);
     }
-    Ok((if pieces.is_empty() { whole } else { pieces.freeze() }, taken))
+    Ok((if pieces.is_empty() { whole } else { pieces.freeze() }, held))
+}
+
+/// How long to wait for more, where more was due by `due` and `bytes` have just arrived.
+fn patience(due: Instant, bytes: usize) -> Duration {
+    let earned = Duration::from_secs(1) * u32::try_from(bytes).unwrap_or(u32::MAX) / PACE_BYTES;
+    PAUSE_MAX.min(due.saturating_duration_since(Instant::now()) + earned)
 }
 
 /// Reads on and forgets, as much again as is allowed: most clients read the answer only after they have sent everything.

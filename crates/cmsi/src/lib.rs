@@ -7,7 +7,7 @@
 //!
 //! | module | what it knows |
 //! |---|---|
-//! | `route`, `body`, `params` | section 1 and 2: paths, sizes, how parameters are read |
+//! | `route`, `body`, `room`, `params` | section 1 and 2: paths, sizes, how parameters are read |
 //! | `json`, `python`, `fields` | what the reference's Python and Django make of a value |
 //! | `auth`, `signature` | section 3: who calls |
 //! | `mail`, `attachment`, `message`, `others`, `msg_type` | sections 5 to 8: one component each, in order of validation |
@@ -32,6 +32,7 @@ mod others;
 mod params;
 mod python;
 mod reply;
+mod room;
 mod route;
 mod send;
 mod signature;
@@ -48,12 +49,12 @@ use hongyan_core::setup::{App, Setup};
 use hongyan_intake::Intake;
 
 use crate::{
-    body::Room,
     call::Call,
     error::{Failure, Problem},
     msg_type::TypeList,
     params::Params,
     reply::Success,
+    room::{Held, Room},
     route::Component,
     send::Job,
 };
@@ -112,7 +113,7 @@ impl Cmsi {
         let prepared = {
             // The body and its room in memory are given back before anything is waited for.
             let (bytes, _room) = match parts.method {
-                Method::GET => (Bytes::new(), None),
+                Method::GET => (Bytes::new(), Held::default()),
                 _ => body::read(&parts.headers, body, &self.room).await?,
             };
             let call = Call { component, parts, body: &bytes };

@@ -30,20 +30,19 @@ pub(crate) struct Mail {
     pub(crate) draft: MailDraft,
 }
 
-/// The values of a mail form, before anything but presence and type is checked.
+/// The fields of a mail form, each right in itself. Only the first error is told, in the order in which the fields are declared
+/// (section 2), so that a form is filled in that order and what concerns several fields is checked once it is full.
 pub(crate) struct Form<'p, 'a> {
-    pub(crate) sender: Cow<'p, str>,
+    pub(crate) from: Option<Mailbox>,
     pub(crate) receiver: Vec<Item<'p>>,
     pub(crate) receiver_username: Vec<Item<'p>>,
     pub(crate) cc: Vec<Item<'p>>,
     pub(crate) cc_username: Vec<Item<'p>>,
-    pub(crate) title: Cow<'p, str>,
+    pub(crate) subject: String,
     pub(crate) content: Cow<'p, str>,
     pub(crate) is_content_base64: bool,
     pub(crate) body_format: Cow<'p, str>,
     pub(crate) attachments: &'p [Json<'a>],
-    /// The field that the title came in, for errors about it.
-    pub(crate) title_field: Field,
 }
 
 const TITLE: Field = Field::new("email subject", "title");
@@ -55,17 +54,16 @@ const SENDER: Field = Field::new("mail sender", "sender");
 pub(crate) fn send_mail(setup: &Setup, app: &Arc<App>, params: &Params<'_>) -> Result<Mail, Problem> {
     let channel = channel(setup, app)?;
     let form = Form {
-        title: TITLE.required(params.get(Name::Title))?,
-        content: CONTENT.required(params.get(Name::Content))?,
-        attachments: ATTACHMENTS.array(params.get(Name::Attachments))?,
-        sender: fields::chars(params.get(Name::Sender)),
+        from: sender(params, app)?,
         receiver: fields::list(params.get(Name::Receiver)),
         receiver_username: fields::list(params.get(Name::ReceiverUsername)),
         cc: fields::list(params.get(Name::Cc)),
         cc_username: fields::list(params.get(Name::CcUsername)),
+        subject: subject(&TITLE.required(params.get(Name::Title))?, TITLE)?,
+        content: CONTENT.required(params.get(Name::Content))?,
         is_content_base64: fields::flag(params.get(Name::IsContentBase64)),
         body_format: fields::chars(params.get(Name::BodyFormat)),
-        title_field: TITLE,
+        attachments: ATTACHMENTS.array(params.get(Name::Attachments))?,
     };
     form.into_mail(app, channel)
 }
@@ -80,18 +78,16 @@ pub(crate) fn channel(setup: &Setup, app: &App) -> Result<Option<Arc<Channel>>, 
 }
 
 impl Form<'_, '_> {
-    /// Section 6.1 to 6.8: what is checked once every field is there.
+    /// Section 6.1 to 6.8: what is checked once every field is right in itself.
     pub(crate) fn into_mail(self, app: &Arc<App>, channel: Option<Arc<Channel>>) -> Result<Mail, Problem> {
         if self.receiver.is_empty() && self.receiver_username.is_empty() {
             return Err(Problem::NoReceiver);
         }
         let attachments = attachment::read(self.attachments)?;
-        let subject = subject(&self.title, self.title_field)?;
-        let from = sender(&self.sender, app)?;
         let audience = audience(self.receiver, self.receiver_username, self.cc, self.cc_username)?;
         let content = content(self.content, self.is_content_base64);
         let body = if self.body_format == "Text" { Body::Text(content) } else { Body::Html(content) };
-        let draft = MailDraft { from, subject, body, attachments };
+        let draft = MailDraft { from: self.from, subject: self.subject, body, attachments };
         Ok(Mail { app: Arc::clone(app), channel, audience, draft })
     }
 }
@@ -104,14 +100,18 @@ fn content(given: Cow<'_, str>, is_base64: bool) -> String {
 }
 
 /// Decision 8: line ends and TAB become a space, other controls are refused.
-fn subject(title: &str, field: Field) -> Result<String, Problem> {
+pub(crate) fn subject(title: &str, field: Field) -> Result<String, Problem> {
     let subject = text::fold_line(title).map_err(|_| field.is(Fault::Control))?;
     let is_long = subject.len() > limits::SUBJECT_CHARS_MAX && subject.chars().count() > limits::SUBJECT_CHARS_MAX;
     if is_long { Err(field.is(Fault::Characters(limits::SUBJECT_CHARS_MAX))) } else { Ok(subject) }
 }
 
 /// Decision 7: the From header, of which an app with a list may only name those on it.
-fn sender(given: &str, app: &App) -> Result<Option<Mailbox>, Problem> {
+pub(crate) fn sender(params: &Params<'_>, app: &App) -> Result<Option<Mailbox>, Problem> {
+    mailbox(&fields::chars(params.get(Name::Sender)), app)
+}
+
+fn mailbox(given: &str, app: &App) -> Result<Option<Mailbox>, Problem> {
     if given.is_empty() {
         return Ok(None);
     }
@@ -179,14 +179,14 @@ mod tests {
 
     #[test]
     fn senders() {
-        assert_eq!(sender("", &app(&["a@b.cn"])), Ok(None));
-        assert!(sender("BK <Me@x.com>", &app(&["me@x.com"])).is_ok());
-        assert_eq!(sender("you@x.com", &app(&["me@x.com"])), Err(Problem::SenderNotAllowed));
+        assert_eq!(mailbox("", &app(&["a@b.cn"])), Ok(None));
+        assert!(mailbox("BK <Me@x.com>", &app(&["me@x.com"])).is_ok());
+        assert_eq!(mailbox("you@x.com", &app(&["me@x.com"])), Err(Problem::SenderNotAllowed));
         for bad in ["CEO", "a\r\nBcc: v@e.cn <a@b.cn>", "a@b.cn, c@d.cn", "a@b\n.cn"] {
-            assert_eq!(sender(bad, &app(&[])), Err(SENDER.is(Fault::Email)), "{bad}");
+            assert_eq!(mailbox(bad, &app(&[])), Err(SENDER.is(Fault::Email)), "{bad}");
         }
         let long = format!("{} <a@b.cn>", "x".repeat(limits::FILE_NAME_BYTES_MAX + 1));
-        assert!(sender(&long, &app(&[])).is_err());
+        assert!(mailbox(&long, &app(&[])).is_err());
     }
 
     #[test]

@@ -17,21 +17,23 @@ const RECEIVER: Field = Field::new("recipients", "receiver__username");
 const TITLE: Field = Field::new("subject", "title");
 const CONTENT: Field = Field::new("content", "content");
 
-/// `send_msg`. `receiver` and `cc` do not count here.
+/// `send_msg`. `receiver` and `cc` do not count here. A mail's sender and title are checked in their turn, before the type as
+/// all fields are; other types have no use for a sender, and what they may call a title is theirs to say.
 pub(crate) fn send_msg(setup: &Setup, app: &Arc<App>, params: &Params<'_>) -> Result<Mail, Problem> {
     let msg_type = MSG_TYPE.required(params.get(Name::MsgType))?;
+    let is_mail = msg_type == "mail";
+    let title = || TITLE.required(params.get(Name::Title));
     let form = Form {
-        receiver_username: RECEIVER.required_list(params.get(Name::ReceiverUsername))?,
-        title: TITLE.required(params.get(Name::Title))?,
-        content: CONTENT.required(params.get(Name::Content))?,
-        attachments: ATTACHMENTS.array(params.get(Name::Attachments))?,
-        sender: fields::chars(params.get(Name::Sender)),
         receiver: Vec::new(),
+        receiver_username: RECEIVER.required_list(params.get(Name::ReceiverUsername))?,
+        from: if is_mail { mail::sender(params, app)? } else { None },
         cc: Vec::new(),
         cc_username: fields::list(params.get(Name::CcUsername)),
-        is_content_base64: fields::flag(params.get(Name::IsContentBase64)),
+        subject: if is_mail { mail::subject(&title()?, TITLE)? } else { title()?.into_owned() },
+        content: CONTENT.required(params.get(Name::Content))?,
         body_format: fields::chars(params.get(Name::BodyFormat)),
-        title_field: TITLE,
+        attachments: ATTACHMENTS.array(params.get(Name::Attachments))?,
+        is_content_base64: fields::flag(params.get(Name::IsContentBase64)),
     };
     match &*msg_type {
         "mail" => form.into_mail(app, mail::channel(setup, app)?),

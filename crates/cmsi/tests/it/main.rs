@@ -2,6 +2,7 @@
 
 mod authentication;
 mod bad_input;
+mod bodies;
 mod callers;
 mod idempotency;
 mod logs;

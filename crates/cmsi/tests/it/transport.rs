@@ -1,141 +1,16 @@
-//! What happens around a message: bodies that are too large, too slow or cut off, a store that is away, a provider that takes
-//! its time.
+//! What happens around a message: bodies in pieces and of other kinds, a store that is away, a provider that takes its time.
 
-use std::{
-    collections::VecDeque,
-    io,
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::time::Duration;
 
-use axum::{
-    body::{Body, Bytes, HttpBody},
-    http::{Request, StatusCode},
-};
-use hongyan_core::{limits, store::StoreError};
-use hyper::body::Frame;
+use axum::http::{Request, StatusCode};
+use hongyan_core::store::StoreError;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::world::{Reply, World, mail};
-
-/// A body that comes in pieces and does not say how long it is.
-struct Pieces {
-    left: VecDeque<Bytes>,
-    end: End,
-}
-
-#[derive(Clone, Copy)]
-enum End {
-    Proper,
-    CutOff,
-    Never,
-}
-
-impl HttpBody for Pieces {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match (self.left.pop_front(), self.end) {
-            (Some(piece), _) => Poll::Ready(Some(Ok(Frame::data(piece)))),
-            (None, End::Proper) => Poll::Ready(None),
-            (None, End::CutOff) => Poll::Ready(Some(Err(io::ErrorKind::UnexpectedEof.into()))),
-            (None, End::Never) => Poll::Pending,
-        }
-    }
-}
-
-fn pieces(text: &str, size: usize, end: End) -> Body {
-    let left = text.as_bytes().chunks(size).map(Bytes::copy_from_slice).collect();
-    Body::new(Pieces { left, end })
-}
-
-async fn post(world: &World, body: Body) -> Reply {
-    world.post_with("send_mail", &[("Content-Type", "application/json")], body).await
-}
-
-/// A right mail of exactly `size` bytes.
-fn sized(size: usize) -> String {
-    let frame = mail(json!({"content": "x"})).to_string().len() - 1;
-    mail(json!({"content": "x".repeat(size - frame)})).to_string()
-}
-
-fn assert_too_large(reply: &Reply) {
-    reply.assert_five_keys();
-    assert_eq!((reply.status, reply.code()), (StatusCode::BAD_REQUEST, json!(1_306_406)));
-    assert_eq!((reply.message().as_str(), reply.closes), ("Request body exceeds 10 MiB", true));
-}
-
-#[tokio::test]
-async fn ten_mebibytes_are_taken_and_a_byte_more_is_not() {
-    let world = World::new();
-    let largest = sized(limits::BODY_BYTES_MAX);
-    assert_eq!(post(&world, largest.clone().into()).await.code(), json!(0));
-    assert_eq!(post(&world, pieces(&largest, 60_000, End::Proper)).await.code(), json!(0));
-    assert_eq!(world.store.count(), 2);
-    let larger = sized(limits::BODY_BYTES_MAX + 1);
-    assert_too_large(&post(&world, larger.clone().into()).await);
-    assert_too_large(&post(&world, pieces(&larger, 60_000, End::Proper)).await);
-    assert_too_large(&post(&world, pieces(&larger, larger.len(), End::Proper)).await);
-    // A client that asks first, or announces far too much, is answered without its body.
-    let asks = [("Content-Length", "10485761"), ("Expect", "100-continue")];
-    assert_too_large(&world.post_with("send_mail", &asks, pieces("", 1, End::Never)).await);
-    let announces = [("Content-Length", "99999999999")];
-    assert_too_large(&world.post_with("send_mail", &announces, pieces("", 1, End::Never)).await);
-    assert_eq!(world.store.count(), 2);
-}
-
-#[tokio::test]
-async fn the_memory_for_bodies_is_given_back() {
-    let world = World::new();
-    let body = sized(limits::BODY_BYTES_MAX);
-    let rounds = 2 * limits::BODIES_IN_MEMORY_BYTES_MAX / limits::BODY_BYTES_MAX;
-    for _ in 0..rounds {
-        assert_eq!(post(&world, body.clone().into()).await.code(), json!(0));
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn large_bodies_that_stop_arriving_do_not_hold_up_small_ones() {
-    let world = World::new();
-    let (large, small) = (sized(limits::BODY_BYTES_MAX), mail(json!({})).to_string());
-    let stuck = fill_the_room(&world, &large);
-    let quick = async {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let began = Instant::now();
-        assert_eq!(post(&world, small.into()).await.code(), json!(0));
-        assert_eq!(began.elapsed(), Duration::ZERO);
-        // A large one waits until they are given up, and no longer.
-        assert_eq!(post(&world, large.clone().into()).await.code(), json!(0));
-        assert_eq!(began.elapsed().as_secs(), limits::BODY_TIME_MAX.as_secs() - 1);
-    };
-    tokio::join!(stuck, quick);
-}
-
-/// As many large bodies as there is room for; each stops after 100 KB.
-async fn fill_the_room(world: &World, large: &str) {
-    let stuck = || post(world, pieces(&large[..100_000], 50_000, End::Never));
-    tokio::join!(stuck(), stuck(), stuck(), stuck(), stuck(), stuck());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_body_that_stops_arriving_is_given_up() {
-    let world = World::new();
-    for (first, length) in [("{\"title\"", None), ("", None), ("{", Some("1000"))] {
-        let began = Instant::now();
-        let headers: Vec<_> = length.map(|length| ("Content-Length", length)).into_iter().collect();
-        let reply = world.post_with("send_mail", &headers, pieces(first, 3, End::Never)).await;
-        reply.assert_five_keys();
-        assert_eq!((reply.status, reply.closes), (StatusCode::BAD_REQUEST, true));
-        assert_eq!(reply.message(), "Request body did not arrive in time");
-        assert_eq!(began.elapsed().as_secs(), limits::BODY_TIME_MAX.as_secs());
-    }
-    let reply = post(&world, pieces("{\"title\"", 3, End::CutOff)).await;
-    assert_eq!((reply.message().as_str(), reply.closes), ("Request body did not arrive whole", true));
-    assert_eq!(world.store.count(), 0);
-}
+use crate::{
+    bodies::{End, pieces, post},
+    world::{World, mail},
+};
 
 #[tokio::test]
 async fn a_body_in_pieces_is_put_together_and_a_compressed_one_is_refused() {
