@@ -16,7 +16,7 @@ pub const HEADERS_TIME_MAX: Duration = Duration::from_secs(10);
 pub const IDLE_TIME_MAX: Duration = Duration::from_secs(75);
 /// Connections that a node serves at a time; more wait in the listen queue.
 pub const HTTP_CONNECTIONS_MAX: usize = 10_000;
-/// Bytes of request bodies that a node holds at a time; a body waits for room before it is read.
+/// Bytes of large request bodies that a node holds at a time; a body waits for room as it arrives.
 pub const BODIES_IN_MEMORY_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Nesting of a JSON body. The parser itself stops at 128.
 pub const JSON_DEPTH_MAX: usize = 64;

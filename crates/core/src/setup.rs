@@ -158,6 +158,16 @@ pub enum ProviderKind {
     Smtp(Box<SmtpProvider>),
 }
 
+impl ProviderKind {
+    /// The From header of mails that name none, `Name <address>` or `address`.
+    pub fn sender(&self) -> &str {
+        match self {
+            Self::Capture(keys) => &keys.sender,
+            Self::Smtp(keys) => &keys.sender,
+        }
+    }
+}
+
 /// The keys of a capture provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CaptureProvider {

@@ -1,13 +1,13 @@
 //! One parcel through one provider: expire what is too late, record the intent where the channel cannot repeat, send, and
 //! hand every verdict to the settler. Whatever happens in between (a panic, a stop) ends in a verdict too.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use hongyan_core::{
     channel::{Parcel, Recipient},
     delivery::Event,
-    outcome::{Outcome, Verdict},
+    outcome::{Fault, Outcome, Verdict},
     retry::Roll,
     store::{Attempt, Cargo, Change, Lease, LeasedRow, StoreError},
 };
@@ -15,12 +15,17 @@ use tokio::time::Instant;
 
 use crate::{line::Line, metrics::Counters, settler::Finished, shared::Shared, window::Slot};
 
+/// How long a delivery waits before another provider gets it.
+const ALTERNATIVE_WAIT: Duration = Duration::from_millis(100);
+
 /// A leased parcel in the hands of a provider's line.
 pub(crate) struct Call {
     pub(crate) lease: Lease,
     pub(crate) slot: Slot,
     pub(crate) line: Arc<Line>,
     pub(crate) counters: Counters,
+    /// Whether another provider could take the parcel at once, should this one turn out not to work.
+    pub(crate) has_alternative: bool,
 }
 
 /// What came of a call, for the provider's breaker.
@@ -50,10 +55,13 @@ impl Call {
             }
         };
         let (started, clock) = (shared.clock.now(), Instant::now());
-        let verdicts = self.send(cargo, shared).await;
+        let mut verdicts = self.send(cargo, shared).await;
         let took = clock.elapsed();
         self.line.took(took);
         self.line.judge(&verdicts, shared.clock.now());
+        if self.has_alternative {
+            verdicts.iter_mut().for_each(hasten);
+        }
         let took_ms = u32::try_from(took.as_millis()).unwrap_or(u32::MAX);
         let provider = self.line.provider.no;
         let attempt = |verdict: &Verdict| Attempt {
@@ -189,6 +197,13 @@ impl Call {
 
     fn change(&self, row: &LeasedRow, event: Event, attempt: Option<Attempt>) -> Change {
         Change { delivery: row.id, event, policy: Arc::clone(&self.line.policy), attempt }
+    }
+}
+
+/// What this provider certainly did not take, another one may have soon.
+fn hasten(verdict: &mut Verdict) {
+    if let Outcome::Deferred { after: after @ None, fault: Fault::Provider } = &mut verdict.outcome {
+        *after = Some(ALTERNATIVE_WAIT);
     }
 }
 

@@ -294,7 +294,9 @@ impl Station {
     async fn call(self: Arc<Self>, first: InHand, route: Route, permit: OwnedSemaphorePermit, is_probe: bool) {
         let mut next = Some(first);
         while let Some(InHand { lease, slot }) = next {
-            let call = Call { lease, slot, line: Arc::clone(&route.line), counters: route.counters.clone() };
+            let has_alternative = is_probe && self.choose().flow.is_some();
+            let call =
+                Call { lease, slot, line: Arc::clone(&route.line), counters: route.counters.clone(), has_alternative };
             let called = call.carry_out(&self.shared).await;
             if called == Called::Untried && is_probe {
                 route.line.probe_lost(self.shared.clock.now());

@@ -118,7 +118,7 @@ pub struct ProviderPlan {
     pub host: Option<String>,
     /// smtp: port. Default 25.
     pub port: Option<u16>,
-    /// smtp: `none`, `starttls` (where offered, certificate not checked), `required` (STARTTLS, certificate checked) or
+    /// smtp: `none`, `starttls` (where offered; certificate checked only where a user is set), `required` (STARTTLS, certificate checked) or
     /// `implicit` (TLS from the first byte, certificate checked). Default `required`.
     pub tls: Option<String>,
     /// smtp: user for AUTH; absent: no AUTH.

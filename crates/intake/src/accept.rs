@@ -8,11 +8,12 @@ use std::{
 };
 
 use hongyan_core::{
+    address::Mailbox,
     delivery::{State, Track},
     id::{Id, IdSource, IdsExhausted},
     limits,
     message::{Message, MessageState},
-    setup::{AppNo, ChannelNo, CurrentSetup},
+    setup::{AppNo, Channel, ChannelNo, CurrentSetup},
     store::{Addressee, Batch, MessageRecord, Store, StoreError, Submitted},
     time::{Clock, Timestamp},
 };
@@ -144,7 +145,9 @@ impl Intake {
 
     /// The request as one batch: message, first page, content, key.
     fn batch(&self, submission: Submission, resolved: Resolved, now: Timestamp) -> Result<Batch, IdsExhausted> {
-        let (content, attachments) = submission.draft.render(&resolved, now);
+        let mut draft = submission.draft;
+        draft.from = draft.from.or_else(|| self.sender_of(&submission.channel));
+        let (content, attachments) = draft.render(&resolved, now);
         let mut addressees: Vec<Addressee> = resolved.to.into_iter().chain(resolved.cc).collect();
         let rest = addressees.split_off(addressees.len().min(limits::PAGE_RECIPIENTS_MAX));
         let bucket = submission.idempotency.as_ref().map_or(0, |key| bucket_of(&submission.app.code, &key.key));
@@ -169,6 +172,15 @@ impl Intake {
             page: deliveries(addressees, id.plus(1), now, expires),
             rest,
         })
+    }
+
+    /// Who a mail of `channel` is from that names nobody: the sender of the first provider that is in use. Settled at acceptance,
+    /// so that a try by another provider, or after a change of the plan, sends the same bytes with the same Message-ID.
+    fn sender_of(&self, channel: &Channel) -> Option<Mailbox> {
+        let setup = self.deps.setup.get();
+        let provider =
+            channel.providers.iter().filter_map(|no| setup.provider(*no)).find(|provider| provider.enabled)?;
+        Mailbox::parse(provider.kind.sender()).ok()
     }
 
     /// Answers a repeated request as the first was answered; where the first has no answer yet, by waiting as it does.

@@ -211,6 +211,37 @@ fn a_repeat_gets_the_first_answer_whatever_has_happened_since() {
 }
 
 #[test]
+fn another_provider_repeats_the_same_bytes() {
+    let (hiding, honest) =
+        (Sink::start(Manners { hide_every: Some(1), ..Manners::default() }), Sink::start(Manners::default()));
+    let second = format!(
+        "[[provider]]\ncode = \"second\"\n{}\n[[channel]]",
+        smtp(honest.address).replace("blueking@bking.com", "other@other.example.com")
+    );
+    let plan = plan("cmsi.wait = \"8s\"", &smtp(hiding.address))
+        .replace("[[channel]]", &second)
+        .replace("[\"main\"]", "[\"main\", \"second\"]");
+    let home = Home::new();
+    let server = home.start(&plan);
+    // The first takes some, says nothing and goes away; the second repeats what is in doubt.
+    let replies: Vec<_> = (0..8).map(|n| server.send_mail(json!({ "receiver": format!("r{n}@b.com") }))).collect();
+    let doubtful = hiding.taken();
+    drop(hiding);
+    for reply in &replies {
+        server.wait_until(reply, "accepted");
+    }
+    let certain = honest.taken();
+    let mut repeated = 0;
+    for first in &doubtful {
+        for second in certain.iter().filter(|second| second.recipients == first.recipients) {
+            assert_eq!(first.data, second.data);
+            repeated += 1;
+        }
+    }
+    assert!(repeated > 0, "nothing was repeated by the other provider");
+}
+
+#[test]
 fn a_client_that_hangs_up_changes_nothing() {
     let (sink, home, plan) = with(Manners::default());
     let server = home.start(&plan);
