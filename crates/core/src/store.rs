@@ -335,10 +335,12 @@ pub trait Declarations: Send + Sync {
 /// What capture providers keep.
 #[async_trait]
 pub trait Captures: Send + Sync {
-    /// Keeps a capture, and only the newest [`crate::limits::CAPTURES_KEPT`] of them.
+    /// Keeps a capture, and of all only the newest: [`crate::limits::CAPTURES_KEPT`] at most, and bodies of
+    /// [`crate::limits::CAPTURES_BYTES_KEPT`] at most.
     async fn capture_add(&self, capture: Capture) -> StoreResult<()>;
 
-    /// Captures, the newest first, those before `before`, at most `limit`.
+    /// Captures, the newest first, those before `before`: at most `limit`, and fewer where their bodies exceed
+    /// [`crate::limits::CAPTURES_PAGE_BYTES_MAX`]. Only an empty page is the last.
     async fn captures(&self, before: Option<Id>, limit: usize) -> StoreResult<Vec<Capture>>;
 }
 

@@ -1,4 +1,4 @@
-//! The way in: a dialect makes a [`Submission`] of a request, [`Intake::resolve`] finds the people it means, and
+//! The way in: a dialect makes a [`Submission`] of a request, [`Intake::resolve_mail`] finds the people it means, and
 //! [`Intake::accept`] stores the whole of it in one commit and, if the caller is patient, waits for the outcome.
 //!
 //! ```text
