@@ -38,7 +38,8 @@ impl Ground {
             .permissions(std::fs::Permissions::from_mode(0o755))
             .tempdir_in(&options.dir)
             .with_context(|| format!("cannot make a directory in {}", options.dir.display()))?;
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        // As many as the product takes: a core less than there are.
+        let workers = std::thread::available_parallelism().map_or(1, usize::from).saturating_sub(1).max(1);
         Ok(Self { options: options.clone(), product, tools: Tools::find_or_install()?, workers, dir })
     }
 

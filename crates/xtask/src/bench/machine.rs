@@ -17,8 +17,9 @@ pub fn describe(ground: &Ground) -> Vec<String> {
     };
     let changed = !said("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty();
     let Ground { workers, .. } = ground;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     vec![
-        format!("cores: {workers} ({}), {gib:.1} GiB", model.map_or("unknown", |(_, name)| name)),
+        format!("cores: {cores} ({}), {gib:.1} GiB", model.map_or("unknown", |(_, name)| name)),
         format!("kernel: {}", read("/proc/sys/kernel/osrelease").trim()),
         format!("rustc: {}", said("rustc", &["--version"])),
         format!(
