@@ -75,7 +75,7 @@ pub const CONTENT_INLINE_BYTES_MAX: usize = 64 * 1024;
 pub const WINDOW_PER_CALL: usize = 16;
 /// Calls that one provider may have in flight, whatever is declared.
 pub const CALLS_MAX: usize = 512;
-/// How long a stopping node waits for calls in flight (issue: 30 s in all, so that giving back fits in).
+/// How long a stopping node waits for calls in flight, so that cutting them off, recording and closing fit into 30 s.
 pub const STOP_WAIT: Duration = Duration::from_secs(20);
 
 /// Captured messages kept by a capture provider.
