@@ -8,7 +8,10 @@ use std::{
     fmt,
     num::ParseIntError,
     str::FromStr,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU8, Ordering},
+    },
     time::Duration,
 };
 
@@ -101,9 +104,16 @@ pub struct IdsExhausted;
 /// a clock that steps back it borrows from the milliseconds to come, [`limits::ID_BORROW_MAX`] at most.
 #[derive(Debug)]
 pub struct IdSource {
+    place: Mutex<Place>,
+    /// The bucket for what has none of its own.
+    home: AtomicU8,
+}
+
+#[derive(Debug)]
+struct Place {
     node: i64,
     /// The next free (time, counter), as one number: `time * COUNTERS + counter`.
-    next: Mutex<i64>,
+    next: i64,
 }
 
 impl IdSource {
@@ -113,7 +123,7 @@ impl IdSource {
             let (time, _, counter, _) = id.parts();
             time * COUNTERS + counter + 1
         });
-        Self { node: i64::from(node), next: Mutex::new(next) }
+        Self { place: Mutex::new(Place { node: i64::from(node), next }), home: AtomicU8::new(0) }
     }
 
     /// `n` ids in a row in one bucket; the first is returned, the others are [`Id::plus`] 1, 2, … of it.
@@ -123,14 +133,41 @@ impl IdSource {
     pub fn block(&self, n: usize, bucket: u8, now: Timestamp) -> Result<Id, IdsExhausted> {
         let count = i64::try_from(n).map_err(|_| IdsExhausted)?;
         let time = (now.ms() - EPOCH_MS).max(1);
-        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = (*next).max(time * COUNTERS);
+        let mut place = self.place();
+        let first = place.next.max(time * COUNTERS);
         let end = first + count;
         if end / COUNTERS > time + millis(limits::ID_BORROW_MAX) {
             return Err(IdsExhausted);
         }
-        *next = end;
-        Ok(Id::from_parts(first / COUNTERS, self.node, first % COUNTERS, i64::from(bucket) & (STEP - 1)))
+        place.next = end;
+        Ok(Id::from_parts(first / COUNTERS, place.node, first % COUNTERS, i64::from(bucket) & (STEP - 1)))
+    }
+
+    /// The bucket for what has none of its own: one that this node prefers, the same for a while, so that what shares a
+    /// commit shares a bucket (design 6).
+    pub fn home(&self) -> u8 {
+        self.home.load(Ordering::Relaxed)
+    }
+
+    /// From now on `bucket` is home.
+    pub fn move_home(&self, bucket: u8) {
+        self.home.store(bucket, Ordering::Relaxed);
+    }
+
+    /// A moment that lies behind no id given out so far.
+    pub fn reached(&self) -> Timestamp {
+        Timestamp::from_ms(self.place().next / COUNTERS + 1 + EPOCH_MS)
+    }
+
+    /// From now on ids are those of node number `node`, and none lies before `from`.
+    pub fn renumber(&self, node: u8, from: Timestamp) {
+        let mut place = self.place();
+        place.node = i64::from(node);
+        place.next = place.next.max((from.ms() - EPOCH_MS).max(0) * COUNTERS);
+    }
+
+    fn place(&self) -> MutexGuard<'_, Place> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -169,6 +206,16 @@ mod tests {
         }
         assert_eq!(ids.block(per_second, 0, NOW), Err(IdsExhausted));
         assert!(ids.block(per_second, 0, NOW + Duration::from_secs(2)).is_ok());
+    }
+
+    #[test]
+    fn a_number_that_is_taken_over_goes_on_above() {
+        let ids = IdSource::new(0, None);
+        let before = ids.block(700, 0, NOW).expect("ids").plus(699);
+        assert!(before.time() < ids.reached());
+        ids.renumber(9, ids.reached() + Duration::from_secs(5));
+        let after = ids.block(1, 0, NOW).expect("within what may be borrowed");
+        assert!(after.time() >= before.time() + Duration::from_secs(5));
     }
 
     proptest! {

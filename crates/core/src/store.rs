@@ -10,11 +10,11 @@ pub use crate::lease::{Cargo, Lease, LeasedRow};
 use crate::{
     content::Content,
     delivery::{Event, Policy, Track},
-    id::Id,
+    id::{Id, IdSource},
     message::{Idempotency, Message},
-    ports::{Desk, Progress},
+    ports::{Desk, Moved, Progress},
     setup::{AppNo, ChannelNo, ProviderNo, User},
-    time::Timestamp,
+    time::{Clock, Timestamp},
 };
 
 /// Trouble with the store. `certain` says whether the operation certainly did not happen.
@@ -276,6 +276,10 @@ pub trait Messages: Send + Sync {
     /// A message with its deliveries and their attempts.
     async fn message_read(&self, id: Id) -> StoreResult<Option<MessageRecord>>;
 
+    /// Where the deliveries of these messages stand, of those that another node may have moved without this one hearing of
+    /// it. A store of a single node has none: it tells its [`Progress`] of every move.
+    async fn outcomes(&self, messages: Vec<Id>) -> StoreResult<Vec<Moved>>;
+
     /// Cancels every delivery of a message that is not in flight; answers how many. Nothing more is expanded.
     async fn message_cancel(&self, id: Id, now: Timestamp) -> StoreResult<usize>;
 }
@@ -294,7 +298,12 @@ pub trait Deliveries: Send + Sync {
     /// or `None` where the event changed nothing.
     async fn settle(&self, changes: Vec<Change>, now: Timestamp) -> StoreResult<Vec<Option<Track>>>;
 
-    /// Takes back what this node held when it last stopped, before anything is claimed.
+    /// Whether a lease that this node was given is still its own, as far as it can know without asking: the others have heard
+    /// of this node lately, and it has not been declared dead meanwhile. What is not held any more is not sent.
+    fn holds(&self, delivery: Id, lease: u32) -> bool;
+
+    /// Takes back what dead nodes held (a store of a single node: what that one held when it last stopped), and what this
+    /// node is on record for holding although it does not know of it. Called before anything is claimed, and every second.
     async fn recover(&self, policies: Policies, now: Timestamp) -> StoreResult<Recovered>;
 
     /// Expires deliveries that wait although their time is over (a paused channel), at most `limit`; answers how many.
@@ -350,12 +359,19 @@ pub trait Upkeep: Send + Sync {
     /// Connects the store to the rest of the node, once, before anything is submitted or claimed.
     fn attach(&self, desk: Arc<dyn Desk>, progress: Arc<dyn Progress>);
 
-    /// The highest id that is stored; a node's [`crate::id::IdSource`] starts above it.
-    async fn last_id(&self) -> StoreResult<Option<Id>>;
+    /// Where this node takes its ids from. They lie above all that its node number has used before.
+    fn ids(&self) -> Arc<IdSource>;
 
-    /// Deletes history of messages accepted before `before` and forgotten idempotency keys, at most `limit` messages;
-    /// answers how many messages went.
-    async fn prune(&self, before: Timestamp, limit: usize, now: Timestamp) -> StoreResult<usize>;
+    /// The clock by which this node's due times and windows are judged, the same for all nodes of a store.
+    fn clock(&self) -> Arc<dyn Clock>;
+
+    /// The nodes of the store, the dead of the last day among them.
+    async fn nodes(&self) -> StoreResult<Vec<NodeRecord>>;
+
+    /// Forgets history of messages accepted before `before`, and idempotency keys whose time is over; never a message with an
+    /// open delivery. In steps of about `limit` messages, or of whole days where the store keeps days apart (what shares a day
+    /// with something younger then stays as long as that). Answers whether more is left to do.
+    async fn prune(&self, before: Timestamp, limit: usize, now: Timestamp) -> StoreResult<bool>;
 
     /// Whether the store can write, found out by writing.
     async fn ping(&self, now: Timestamp) -> StoreResult<()>;
@@ -365,6 +381,31 @@ pub trait Upkeep: Send + Sync {
 
     /// Finishes what waits and closes the store.
     async fn close(&self);
+}
+
+/// A node as the store knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeRecord {
+    /// Its number, which is part of the ids that it makes.
+    pub number: u8,
+    /// Grows whenever the number is given out anew; what an older epoch held is taken over.
+    pub epoch: i64,
+    /// The machine and process, for people.
+    pub host: String,
+    /// The version of the program.
+    pub version: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it was heard of last.
+    pub heard: Timestamp,
+    /// Whether it lives: its lease has not run out and it has not left.
+    pub alive: bool,
+    /// Whether it is the node that answers.
+    pub this: bool,
+    /// The buckets that it prefers; none where it is dead.
+    pub buckets: Vec<u8>,
+    /// How far its own clock runs ahead of the store's, in milliseconds.
+    pub clock_ahead_ms: i64,
 }
 
 /// How well commits are shared.

@@ -40,6 +40,11 @@ pub(crate) enum Called {
 impl Call {
     /// Carries the parcel out and settles it.
     pub(crate) async fn carry_out(mut self, shared: &Shared) -> Called {
+        if self.lease.rows.iter().any(|row| !shared.store.holds(row.id, row.track.lease)) {
+            // Somebody else may have it by now; where nobody has, it is ready again.
+            self.settle_all(shared, |lease| Event::GiveBack { lease }).await;
+            return Called::Untried;
+        }
         self.expire(shared).await;
         if self.line.policy.repeat.needs_intent() {
             self.intend(shared).await;
@@ -176,7 +181,7 @@ impl Call {
             }
             Err(error) => {
                 tracing::warn!(%error, "an intent could not be recorded; the parcel is given back");
-                self.settle_rows(shared, rows, |lease| Event::GiveBack { lease }).await;
+                self.settle_rows(shared, rows, not_sent).await;
             }
         }
     }
@@ -198,6 +203,12 @@ impl Call {
     fn change(&self, row: &LeasedRow, event: Event, attempt: Option<Attempt>) -> Change {
         Change { delivery: row.id, event, policy: Arc::clone(&self.line.policy), attempt }
     }
+}
+
+/// The end of a try that certainly never began, whether or not its intent is on record.
+const fn not_sent(lease: u32) -> Event {
+    let outcome = Outcome::Deferred { after: Some(Duration::ZERO), fault: Fault::Provider };
+    Event::Finish { lease, outcome, roll: Roll::NONE }
 }
 
 /// What this provider certainly did not take, another one may have soon.

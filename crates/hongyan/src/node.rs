@@ -11,11 +11,9 @@ use hongyan_api::{AdminToken, Api};
 use hongyan_channels::Deps as ChannelDeps;
 use hongyan_cmsi::Cmsi;
 use hongyan_core::{
-    id::IdSource,
     ports::Desk,
     setup::{CurrentSetup, Provider},
     store::{Captures, Store},
-    time::{Clock, SystemClock},
 };
 use hongyan_delivery::{DeliveryMetrics, Dispatcher, DispatcherDeps, OpenChannel, Upkeeper, recovery_policies};
 use hongyan_intake::{Expander, Intake, IntakeDeps, IntakeMetrics, Waiting};
@@ -80,13 +78,12 @@ impl Node {
     /// # Errors
     /// What keeps it from starting, in words for the operator.
     pub async fn start(config: &Config, plan: Option<(Plan, String)>) -> anyhow::Result<Self> {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let path = config.sqlite_path()?;
         let store = hongyan_store_sqlite::open(path, hongyan_store_sqlite::Options::default()).await?;
         let captures: Arc<dyn Captures> = Arc::clone(&store) as Arc<dyn Captures>;
         let store: Arc<dyn Store> = store;
         let vault = Vault::open(&config.secret_file, &*store).await?;
-        let ids = Arc::new(IdSource::new(0, store.last_id().await?));
+        let (ids, clock) = (store.ids(), store.clock());
         let channels = ChannelDeps { captures, ids: Arc::clone(&ids), clock: Arc::clone(&clock) };
         if let Some((plan, hash)) = plan {
             apply(&*store, &vault, plan, hash, &channels).await?;
@@ -105,7 +102,8 @@ impl Node {
         });
         store.attach(Arc::clone(&dispatcher) as Arc<dyn Desk>, Arc::clone(&waiting) as _);
         dispatcher.declare(&setup.get());
-        let recovered = store.recover(recovery_policies(&dispatcher), clock.now()).await?;
+        let policies = recovery_policies(&dispatcher);
+        let recovered = store.recover(Arc::clone(&policies), clock.now()).await?;
         tracing::info!(ready = recovered.ready, unknown = recovered.unknown, poison = recovered.poison, "recovered");
 
         let expander = Arc::new(Expander::new(Arc::clone(&store), Arc::clone(&ids), Arc::clone(&clock)));
@@ -127,7 +125,7 @@ impl Node {
 
         let background = vec![
             tokio::spawn(async move { expander.run().await }),
-            tokio::spawn(upkeep(Upkeeper { store: Arc::clone(&store), clock, setup: Arc::clone(&setup) })),
+            tokio::spawn(upkeep(Upkeeper { store: Arc::clone(&store), clock, setup: Arc::clone(&setup), policies })),
             tokio::spawn(follow_setup(Arc::clone(&store), vault, setup, Arc::clone(&dispatcher))),
         ];
         let stop_http = CancellationToken::new();

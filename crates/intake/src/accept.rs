@@ -150,7 +150,10 @@ impl Intake {
         let (content, attachments) = draft.render(&resolved, now);
         let mut addressees: Vec<Addressee> = resolved.to.into_iter().chain(resolved.cc).collect();
         let rest = addressees.split_off(addressees.len().min(limits::PAGE_RECIPIENTS_MAX));
-        let bucket = submission.idempotency.as_ref().map_or(0, |key| bucket_of(&submission.app.code, &key.key));
+        let bucket = submission
+            .idempotency
+            .as_ref()
+            .map_or_else(|| self.deps.ids.home(), |key| bucket_of(&submission.app.code, &key.key));
         let id = self.deps.ids.block(1 + addressees.len(), bucket, now)?;
         let expires = now + limits::TIME_TO_LIVE;
         Ok(Batch {

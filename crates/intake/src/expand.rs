@@ -79,7 +79,7 @@ impl Expander {
         page.truncate(limits::PAGE_RECIPIENTS_MAX);
         let first = self
             .ids
-            .block(page.len().max(1), message.id.bucket(), now)
+            .block(page.len().max(1), self.ids.home(), now)
             .map_err(|error| StoreError::Busy(error.to_string()))?;
         let deliveries = deliveries(page, first, now, message.expires);
         self.store.page_add(Page { message: message.id, cursor, deliveries, last }, now).await

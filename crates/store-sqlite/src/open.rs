@@ -17,7 +17,7 @@ use crate::{
     memory::Memory,
     place::{beside, canonical, directory_make, directory_of, directory_sync, private},
     readers::Readers,
-    schema,
+    reads, schema,
     store::SqliteStore,
     trouble::Trouble,
     writer::Writer,
@@ -196,6 +196,7 @@ impl Opening {
             Trouble::Damaged(why) => self.damaged(why),
             other => self.damaged(other.told().to_string()),
         })?;
+        let last = reads::last_id(&db).map_err(|trouble| self.damaged(trouble.told().to_string()))?;
         let checkpoint = Arc::new(Checkpoint::new(self.options.checkpoint_every, self.options.log_bytes_max));
         let readers = (0..self.options.readers.max(1)).map(|_| self.connect_reading()).collect::<Result<_, _>>()?;
         let checkpointing = self.connect(READER_CACHE_KIB)?;
@@ -203,7 +204,7 @@ impl Opening {
         let readers = Readers::start(readers).map_err(started)?;
         let checkpointer = Checkpointer::start(Arc::clone(&checkpoint), checkpointing).map_err(started)?;
         let writer = Writer::start(db, memory, checkpoint, tokio::runtime::Handle::current()).map_err(started)?;
-        Ok(Arc::new(SqliteStore::new(writer, readers, checkpointer, lock)))
+        Ok(Arc::new(SqliteStore::new(last, writer, readers, checkpointer, lock)))
     }
 
     /// Looks at the first bytes of a file without opening it as a database. `false` where there is nothing.

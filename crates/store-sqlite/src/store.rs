@@ -8,14 +8,15 @@ use std::{
 use async_trait::async_trait;
 use hongyan_core::{
     delivery::Track,
-    id::Id,
-    ports::{Desk, Progress},
+    id::{Id, IdSource},
+    ports::{Desk, Moved, Progress},
     setup::{AppNo, ChannelNo, User},
     store::{
         Batch, Capture, Captures, Cargo, Change, Commits, Declaration, Declarations, Deliveries, Depth, Expansion,
-        Lease, MessageRecord, Messages, Page, PlanChange, Policies, Recovered, StoreResult, Submitted, Upkeep,
+        Lease, MessageRecord, Messages, NodeRecord, Page, PlanChange, Policies, Recovered, StoreResult, Submitted,
+        Upkeep,
     },
-    time::Timestamp,
+    time::{Clock, SystemClock, Timestamp},
 };
 
 use crate::{
@@ -48,6 +49,8 @@ pub struct SqliteStore {
 
 /// What is taken down in this order: nothing new is written, nothing read, nothing copied, and then the file is free.
 struct Inner {
+    ids: Arc<IdSource>,
+    started: Timestamp,
     writer: Writer,
     readers: Readers,
     checkpointer: Mutex<Option<Checkpointer>>,
@@ -55,9 +58,17 @@ struct Inner {
 }
 
 impl SqliteStore {
-    pub(crate) fn new(writer: Writer, readers: Readers, checkpointer: Checkpointer, lock: File) -> Self {
+    /// `last` is the highest id that is stored.
+    pub(crate) fn new(
+        last: Option<Id>,
+        writer: Writer,
+        readers: Readers,
+        checkpointer: Checkpointer,
+        lock: File,
+    ) -> Self {
         let (checkpointer, lock) = (Mutex::new(Some(checkpointer)), Mutex::new(Some(lock)));
-        Self { inner: Arc::new(Inner { writer, readers, checkpointer, lock }) }
+        let (ids, started) = (Arc::new(IdSource::new(0, last)), SystemClock.now());
+        Self { inner: Arc::new(Inner { ids, started, writer, readers, checkpointer, lock }) }
     }
 }
 
@@ -104,6 +115,10 @@ impl Messages for SqliteStore {
         self.inner.readers.read(move |db| reads::message(db, id)).await
     }
 
+    async fn outcomes(&self, _: Vec<Id>) -> StoreResult<Vec<Moved>> {
+        Ok(Vec::new())
+    }
+
     async fn message_cancel(&self, message: Id, now: Timestamp) -> StoreResult<usize> {
         self.inner.writer.write(Cancel { message, now }).await
     }
@@ -123,6 +138,10 @@ impl Deliveries for SqliteStore {
 
     async fn settle(&self, changes: Vec<Change>, now: Timestamp) -> StoreResult<Vec<Option<Track>>> {
         self.inner.writer.write(Settle { changes, now }).await
+    }
+
+    fn holds(&self, _: Id, _: u32) -> bool {
+        true
     }
 
     async fn recover(&self, policies: Policies, now: Timestamp) -> StoreResult<Recovered> {
@@ -187,12 +206,31 @@ impl Upkeep for SqliteStore {
         self.inner.writer.attach(Links { desk, progress });
     }
 
-    async fn last_id(&self) -> StoreResult<Option<Id>> {
-        self.inner.readers.read(reads::last_id).await
+    fn ids(&self) -> Arc<IdSource> {
+        Arc::clone(&self.inner.ids)
     }
 
-    async fn prune(&self, before: Timestamp, limit: usize, now: Timestamp) -> StoreResult<usize> {
-        self.inner.writer.write(Prune { before, limit, now }).await
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::new(SystemClock)
+    }
+
+    async fn nodes(&self) -> StoreResult<Vec<NodeRecord>> {
+        Ok(vec![NodeRecord {
+            number: 0,
+            epoch: 1,
+            host: "this process".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: self.inner.started,
+            heard: SystemClock.now(),
+            alive: true,
+            this: true,
+            buckets: vec![0],
+            clock_ahead_ms: 0,
+        }])
+    }
+
+    async fn prune(&self, before: Timestamp, limit: usize, now: Timestamp) -> StoreResult<bool> {
+        Ok(self.inner.writer.write(Prune { before, limit, now }).await? >= limit)
     }
 
     async fn ping(&self, now: Timestamp) -> StoreResult<()> {

@@ -12,7 +12,7 @@ use std::{
 use futures_util::future::join_all;
 use hongyan_core::{
     delivery::{Policy, Repeat, State},
-    id::{Id, IdSource},
+    id::Id,
     outcome::{Outcome, Receipts},
     retry::RetrySchedule,
     setup::ChannelNo,
@@ -102,7 +102,7 @@ async fn child_that_writes() {
     let Some(directory) = std::env::var_os("HONGYAN_TEST_CHILD") else { return };
     let options = Options { checkpoint_every: Duration::from_millis(10), log_bytes_max: 1 << 20, ..Options::default() };
     let store = open(Path::new(&directory).join("hongyan.db"), options).await.expect("opens");
-    let ids = Arc::new(IdSource::new(0, store.last_id().await.expect("reads")));
+    let ids = store.ids();
     let writer = async || loop {
         let batch = sample(&ids, NOW, &"text ".repeat(300)).expect("ids");
         let id = batch.message.id;

@@ -68,7 +68,7 @@ macro_rules! conformance {
             pages: expands_page_by_page, a_page_behind_the_cursor_is_refused, nobody_is_lost_or_twice_after_a_crash,
                 cancels_what_waits, cancelling_ends_the_expansion;
             keep: plans_apply_once, numbers_are_given_once, finds_users, notes_are_kept_once, keeps_the_newest_captures, bounds_the_bytes_of_captures,
-                prunes_old_history_and_nothing_open, last_id_covers_everything, depths_agree_with_the_truth, pings, refuses_when_closed;
+                prunes_old_history_and_nothing_open, ids_lie_above_all_that_is_stored, depths_agree_with_the_truth, pings, refuses_when_closed;
         );
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn random_histories_agree() {

@@ -9,12 +9,12 @@ use async_trait::async_trait;
 use hongyan_core::{
     content::{Content, Mail},
     delivery::{Reason, State, Track},
-    id::Id,
+    id::{Id, IdSource},
     message::Message,
     ports::{Desk, Moved, Progress},
     setup::{AppNo, ChannelNo, User},
     store::*,
-    time::Timestamp,
+    time::{Clock, Timestamp},
 };
 
 /// What the store holds, and how it shall misbehave.
@@ -163,6 +163,10 @@ impl Messages for FakeStore {
         unreachable!("nothing is expanded here")
     }
 
+    async fn outcomes(&self, _: Vec<Id>) -> StoreResult<Vec<Moved>> {
+        unreachable!("there is one node only")
+    }
+
     async fn message_cancel(&self, _: Id, _: Timestamp) -> StoreResult<usize> {
         unreachable!("nothing is cancelled here")
     }
@@ -211,6 +215,10 @@ impl Deliveries for FakeStore {
         unreachable!("nothing is dispatched here")
     }
 
+    fn holds(&self, _: Id, _: u32) -> bool {
+        unreachable!("nothing is dispatched here")
+    }
+
     async fn recover(&self, _: Policies, _: Timestamp) -> StoreResult<Recovered> {
         unreachable!("nothing is dispatched here")
     }
@@ -245,12 +253,20 @@ impl Upkeep for FakeStore {
         assert!(self.progress.set(progress).is_ok(), "attached once");
     }
 
-    async fn last_id(&self) -> StoreResult<Option<Id>> {
-        Ok(None)
+    fn ids(&self) -> Arc<IdSource> {
+        unreachable!("the world has its own")
     }
 
-    async fn prune(&self, _: Timestamp, _: usize, _: Timestamp) -> StoreResult<usize> {
-        Ok(0)
+    fn clock(&self) -> Arc<dyn Clock> {
+        unreachable!("the world has its own")
+    }
+
+    async fn nodes(&self) -> StoreResult<Vec<NodeRecord>> {
+        unreachable!("nobody asks for nodes here")
+    }
+
+    async fn prune(&self, _: Timestamp, _: usize, _: Timestamp) -> StoreResult<bool> {
+        unreachable!("nothing grows old here")
     }
 
     async fn ping(&self, _: Timestamp) -> StoreResult<()> {

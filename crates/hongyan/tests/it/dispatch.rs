@@ -120,7 +120,7 @@ impl Bench {
                 .await
                 .expect("opens");
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ids = Arc::new(IdSource::new(0, store.last_id().await.expect("readable")));
+        let ids = store.ids();
         let count = stubs.len();
         let stubs: HashMap<String, Arc<Stub>> =
             stubs.into_iter().enumerate().map(|(n, stub)| (n.to_string(), stub)).collect();
