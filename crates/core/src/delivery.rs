@@ -35,7 +35,8 @@ pub enum State {
     Failed,
     /// Its time was over before it could be delivered.
     Expired,
-    /// Sent, and nobody knows whether it was taken. Never sent again.
+    /// Nobody knows whether it was taken: it was sent without a verdict, or may have been sent before the store was restored.
+    /// Never sent again.
     Unknown,
     /// Never tried, for the reason on record.
     Skipped,
@@ -133,11 +134,13 @@ pub enum Reason {
     UnknownUser,
     /// The person has no valid address on this channel.
     NoAddress,
+    /// It was open when the backup was made from which the store was restored, and may have been sent since.
+    Restored,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::RecipientRefused,
         Self::ContentRefused,
         Self::Deferred,
@@ -148,6 +151,7 @@ impl Reason {
         Self::Poison,
         Self::UnknownUser,
         Self::NoAddress,
+        Self::Restored,
     ];
 
     /// The stored and shown name.
@@ -163,6 +167,7 @@ impl Reason {
             Self::Poison => "poison",
             Self::UnknownUser => "unknown_user",
             Self::NoAddress => "no_address",
+            Self::Restored => "restored",
         }
     }
 
@@ -252,6 +257,8 @@ pub enum Event {
     Expire,
     /// Somebody cancelled it.
     Cancel,
+    /// The store was restored from a backup in which this was open.
+    Restore,
     /// A receipt came.
     Receipt(Receipt),
 }
@@ -327,6 +334,7 @@ pub fn step(track: &Track, event: &Event, policy: &Policy, now: Timestamp) -> Op
         (Event::Recover { lease, alone }, _) if *lease == track.lease => recover(track, *alone, policy, now),
         (Event::Expire, S::Ready | S::Leased) if track.expires <= now => Some(to(S::Expired, track.reason)),
         (Event::Cancel, S::Ready) => Some(to(S::Cancelled, track.reason)),
+        (Event::Restore, S::Ready | S::Leased | S::Sending) => Some(to(S::Unknown, Some(Reason::Restored))),
         (Event::Receipt(receipt), _) => received(track, *receipt),
         _ => None,
     }

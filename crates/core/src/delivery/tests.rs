@@ -157,11 +157,25 @@ fn receipts_never_go_back() {
     assert_eq!(step(&fresh(), &Event::Receipt(Receipt::Delivered), &mail(), NOW), None, "never before it was sent");
 }
 
+/// What a backup has open may have been sent since: nobody sends it again, and a later truth still counts. What was over stays.
+#[test]
+fn what_a_restore_finds_open_is_held() {
+    let open = [fresh(), leased(&mail()), after(&leased(&mail()), Event::Intend { lease: 1 }, &mail())];
+    for track in open {
+        let held = after(&track, Event::Restore, &mail());
+        assert_eq!((held.state, held.reason), (State::Unknown, Some(Reason::Restored)));
+        assert_eq!(step(&held, &Event::Claim, &mail(), NOW), None);
+        assert_eq!(after(&held, Event::Receipt(Receipt::Delivered), &mail()).state, State::Delivered);
+    }
+    let taken = after(&leased(&mail()), finish(1, accepted()), &mail());
+    assert_eq!(step(&taken, &Event::Restore, &mail(), NOW), None);
+}
+
 /// Which state may follow which, written down a second time, independently of `step`.
 fn may_follow(from: State, to: State) -> bool {
     use State as S;
     match from {
-        S::Ready => matches!(to, S::Leased | S::Expired | S::Cancelled | S::Accepted | S::Failed),
+        S::Ready => matches!(to, S::Leased | S::Expired | S::Cancelled | S::Accepted | S::Failed | S::Unknown),
         S::Leased => matches!(to, S::Sending | S::Ready | S::Accepted | S::Failed | S::Expired | S::Unknown),
         S::Sending => matches!(to, S::Ready | S::Accepted | S::Failed | S::Unknown),
         S::Accepted => matches!(to, S::Delivered | S::Undelivered | S::Read),
@@ -204,6 +218,7 @@ fn any_event() -> impl Strategy<Value = (Event, u32, u64)> {
         1 => any::<bool>().prop_map(|alone| Event::Recover { lease: 0, alone }),
         1 => Just(Event::Expire),
         1 => Just(Event::Cancel),
+        1 => Just(Event::Restore),
         1 => receipt.prop_map(Event::Receipt),
     ];
     (event, prop_oneof![3 => Just(0u32), 1 => 1u32..3], 0u64..40_000)
@@ -238,7 +253,7 @@ proptest! {
             prop_assert_eq!(next.lease > track.lease, event == Event::Claim, "only a claim raises the lease");
             prop_assert!(next.tries >= track.tries && next.due <= next.expires.max(now));
             if behind > 0 && lease < track.lease {
-                prop_assert!(matches!(event, Event::Claim | Event::Expire | Event::Cancel | Event::Receipt(_)), "late: {:?}", event);
+                prop_assert!(matches!(event, Event::Claim | Event::Expire | Event::Cancel | Event::Restore | Event::Receipt(_)), "late: {:?}", event);
             }
             if repeat == Repeat::AtMostOnce && next.state == State::Leased {
                 prop_assert!(track.state == State::Ready);
