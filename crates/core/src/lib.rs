@@ -10,6 +10,7 @@
 //! | [`outcome`] | what a try at a delivery may end in |
 //! | [`retry`] | when the next try is due |
 //! | [`share`] | whose turn it is: priorities and apps |
+//! | [`quota`], [`pace`] | how much an account may send in an hour and a day, a provider take in a second |
 //! | [`message`], [`content`], [`address`] | what is sent, to whom |
 //! | [`setup`] | what a deployment declares: apps, channels, providers, people |
 //! | [`store`], [`channel`], [`ports`], [`lease`] | the ports, and what crosses them |
@@ -24,7 +25,9 @@ pub mod lease;
 pub mod limits;
 pub mod message;
 pub mod outcome;
+pub mod pace;
 pub mod ports;
+pub mod quota;
 pub mod retry;
 pub mod setup;
 pub mod share;
