@@ -16,12 +16,23 @@ if [ "${1:-build}" = test ]; then
     need smtp-sink postfix
     need python3 python3
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"
+    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql
 fi
 if [ -n "$missing" ]; then
     echo "installing:$missing" >&2
-    export DEBIAN_FRONTEND=noninteractive
+    export DEBIAN_FRONTEND=noninteractive UCF_FORCE_CONFFOLD=1
     # The tests want Postfix's smtp-sink, not a mail server of the machine.
     echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections 2>/dev/null || true
+    case $missing in
+    *postgresql*)
+        # The tests start servers of their own: the package shall not make one for the machine and start it. What somebody
+        # has decided about that stays.
+        if ! grep -qs '^ *create_main_cluster' /etc/postgresql-common/createcluster.conf; then
+            mkdir -p /etc/postgresql-common
+            echo 'create_main_cluster = false' >>/etc/postgresql-common/createcluster.conf
+        fi
+        ;;
+    esac
     apt-get update -qq
     # shellcheck disable=SC2086 — a list of packages
     apt-get install -y -qq --no-install-recommends $missing >&2

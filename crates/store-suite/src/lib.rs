@@ -16,6 +16,8 @@
 //! | [`keep`] | declarations, people, notes, captures, retention, counters |
 //! | [`model`] | random histories against a small model |
 //!
+//! Tests that need a PostgreSQL server have one by [`postgres`].
+//!
 //! This crate is used by tests only: what does not hold panics.
 
 use std::sync::Arc;
@@ -28,6 +30,7 @@ pub mod deliver;
 pub mod keep;
 pub mod model;
 pub mod pages;
+pub mod postgres;
 pub mod recovery;
 pub mod time;
 pub mod turns;
