@@ -12,7 +12,9 @@ use crate::{
     delivery::{Event, Policy, Track},
     id::{Id, IdSource},
     message::{Idempotency, Message},
+    pace::Tokens,
     ports::{Desk, Moved, Progress},
+    quota::{Admission, Admitted, Day, Sums},
     setup::{AppNo, ChannelNo, ProviderNo, User},
     time::{Clock, Timestamp},
 };
@@ -353,6 +355,25 @@ pub trait Captures: Send + Sync {
     async fn captures(&self, before: Option<Id>, limit: usize) -> StoreResult<Vec<Capture>>;
 }
 
+/// What may be sent, exactly and across all nodes: window accounts ([`crate::quota`]) and paces ([`crate::pace`]).
+#[async_trait]
+pub trait Limits: Send + Sync {
+    /// Admits a request whole or not at all, whatever is admitted beside it. An id that the account has on record is
+    /// admitted again and counts once.
+    async fn window_admit(&self, admission: Admission, now: Timestamp) -> StoreResult<Admitted>;
+
+    /// Gives back up to `amount` units of what an account admitted under `id`, while it counts in a window still; answers how
+    /// many, in all never more than were admitted.
+    async fn window_refund(&self, account: String, id: Id, amount: u32, now: Timestamp) -> StoreResult<u32>;
+
+    /// What an account has used by `now`, whose day is `day`.
+    async fn window_used(&self, account: String, day: Day, now: Timestamp) -> StoreResult<Sums>;
+
+    /// Takes up to `want` tokens from the pace under `key`, of `rate` a second and `burst` at once. They are the caller's, used
+    /// or not.
+    async fn tokens_take(&self, key: String, rate: f64, burst: u32, want: u32, now: Timestamp) -> StoreResult<Tokens>;
+}
+
 /// Upkeep.
 #[async_trait]
 pub trait Upkeep: Send + Sync {
@@ -418,6 +439,6 @@ pub struct Commits {
 }
 
 /// The whole store.
-pub trait Store: Messages + Deliveries + Declarations + Captures + Upkeep {}
+pub trait Store: Messages + Deliveries + Declarations + Captures + Limits + Upkeep {}
 
-impl<T: Messages + Deliveries + Declarations + Captures + Upkeep> Store for T {}
+impl<T: Messages + Deliveries + Declarations + Captures + Limits + Upkeep> Store for T {}

@@ -9,6 +9,7 @@ pub(crate) mod expire;
 pub(crate) mod page;
 pub(crate) mod plan;
 pub(crate) mod prune;
+pub(crate) mod quota;
 pub(crate) mod recover;
 pub(crate) mod settle;
 pub(crate) mod submit;

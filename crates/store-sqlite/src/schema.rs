@@ -17,12 +17,12 @@ pub(crate) const APPLICATION_ID: u32 = 0x4847_594E;
 pub(crate) const PAGE_BYTES: u32 = 8_192;
 
 /// The schema version that this program writes.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 2;
 
 /// How long a connection waits for a lock: nobody of ours holds one for long, but an operator's shell may.
 pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
 
-const MIGRATIONS: [&str; VERSION as usize] = [V1];
+const MIGRATIONS: [&str; VERSION as usize] = [V1, V2];
 
 /// The limit is written into two partial indexes below.
 const _: () = assert!(hongyan_core::limits::CRASHES_BEFORE_ALONE == 3);
@@ -189,3 +189,86 @@ CREATE TABLE capture (
     body       BLOB NOT NULL
 ) STRICT;
 ";
+
+const V2: &str = "
+-- What accounts have used of their windows (`core`, quota): one row of sums, one row per admission.
+CREATE TABLE quota_account (
+    account   TEXT PRIMARY KEY,
+    seen      INTEGER NOT NULL,     -- the latest moment that an admission has named
+    hour      INTEGER NOT NULL,     -- admitted in the hour before `seen`
+    day       INTEGER NOT NULL,     -- admitted in the day
+    day_begin INTEGER NOT NULL,
+    day_end   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE quota_entry (
+    account TEXT NOT NULL,
+    id      INTEGER NOT NULL,
+    at      INTEGER NOT NULL,
+    day     INTEGER NOT NULL,       -- the beginning of the day in which it counts
+    amount  INTEGER NOT NULL,       -- what has not been given back
+    PRIMARY KEY (account, id)
+) STRICT, WITHOUT ROWID;
+-- What leaves the hour, and what counts nowhere any more: always the oldest.
+CREATE INDEX quota_entry_at ON quota_entry (account, at);
+
+-- For how long tokens of a pace are given out already (`core`, pace).
+CREATE TABLE meter (
+    key      TEXT PRIMARY KEY,
+    seen     INTEGER NOT NULL,
+    ahead_ns INTEGER NOT NULL       -- after `seen`, in nanoseconds
+) STRICT, WITHOUT ROWID;
+";
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use hongyan_core::{
+        id::Id,
+        quota::{Admission, Admitted, Day, Fit, Sums},
+        store::{Declarations, Limits, Upkeep},
+        time::Timestamp,
+    };
+
+    use super::*;
+    use crate::{Options, open};
+
+    const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
+
+    /// What version 1 of this program left behind, with a note in it.
+    fn made_by_version_1(file: &Path) {
+        let db = Connection::open(file).expect("opens");
+        db.pragma_update(None, "page_size", PAGE_BYTES).expect("sets");
+        db.pragma_update(None, "application_id", APPLICATION_ID).expect("sets");
+        db.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("sets");
+        db.execute_batch(V1).expect("makes");
+        db.pragma_update(None, "user_version", 1).expect("sets");
+        db.execute("INSERT INTO note VALUES ('who', 'version 1')", []).expect("writes");
+    }
+
+    #[tokio::test]
+    async fn a_store_made_by_version_1_is_opened_and_brought_up() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let file = directory.path().join("hongyan.db");
+        made_by_version_1(&file);
+        for used in 1..=2 {
+            let store = open(&file, Options::default()).await.expect("opens");
+            assert_eq!(store.note_read("who").await.expect("reads").as_deref(), Some("version 1"));
+            let admission = Admission {
+                account: "account/1".into(),
+                id: Id::from_i64(i64::try_from(used).expect("small")).expect("positive"),
+                amount: 1,
+                hour_max: 5,
+                day_max: 5,
+                day: Day { begin: NOW, end: Timestamp::MAX },
+                fit: Fit::Whole,
+            };
+            let admitted = store.window_admit(admission, NOW).await;
+            assert_eq!(admitted, Ok(Admitted::Yes(Sums { hour: used, day: used })), "kept from one start to the next");
+            store.close().await;
+            let db = Connection::open(&file).expect("opens");
+            let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("reads");
+            assert_eq!(version, VERSION);
+        }
+    }
+}

@@ -9,12 +9,14 @@ use async_trait::async_trait;
 use hongyan_core::{
     delivery::Track,
     id::{Id, IdSource},
+    pace::Tokens,
     ports::{Desk, Moved, Progress},
+    quota::{Admission, Admitted, Day, Sums},
     setup::{AppNo, ChannelNo, User},
     store::{
         Batch, Capture, Captures, Cargo, Change, Commits, Declaration, Declarations, Deliveries, Depth, Expansion,
-        Lease, MessageRecord, Messages, NodeRecord, Page, PlanChange, Policies, Recovered, StoreResult, Submitted,
-        Upkeep,
+        Lease, Limits, MessageRecord, Messages, NodeRecord, Page, PlanChange, Policies, Recovered, StoreResult,
+        Submitted, Upkeep,
     },
     time::{Clock, SystemClock, Timestamp},
 };
@@ -31,6 +33,7 @@ use crate::{
         page::PageAdd,
         plan::{NoteOnce, PlanApply},
         prune::Prune,
+        quota::{TokensTake, WindowAdmit, WindowRefund, window_used},
         recover::Recover,
         settle::Settle,
         submit::Submit,
@@ -197,6 +200,25 @@ impl Captures for SqliteStore {
 
     async fn captures(&self, before: Option<Id>, limit: usize) -> StoreResult<Vec<Capture>> {
         self.inner.readers.read(move |db| reads::captures(db, before, limit)).await
+    }
+}
+
+#[async_trait]
+impl Limits for SqliteStore {
+    async fn window_admit(&self, admission: Admission, now: Timestamp) -> StoreResult<Admitted> {
+        self.inner.writer.write(WindowAdmit { admission, now }).await
+    }
+
+    async fn window_refund(&self, account: String, id: Id, amount: u32, now: Timestamp) -> StoreResult<u32> {
+        self.inner.writer.write(WindowRefund { account, id, amount, now }).await
+    }
+
+    async fn window_used(&self, account: String, day: Day, now: Timestamp) -> StoreResult<Sums> {
+        self.inner.readers.read(move |db| window_used(db, &account, day, now)).await
+    }
+
+    async fn tokens_take(&self, key: String, rate: f64, burst: u32, want: u32, now: Timestamp) -> StoreResult<Tokens> {
+        self.inner.writer.write(TokensTake { key, rate, burst, want, now }).await
     }
 }
 

@@ -11,7 +11,9 @@ use hongyan_core::{
     delivery::{Reason, State, Track},
     id::{Id, IdSource},
     message::Message,
+    pace::Tokens,
     ports::{Desk, Moved, Progress},
+    quota::{Admission, Admitted, Day, Sums},
     setup::{AppNo, ChannelNo, User},
     store::*,
     time::{Clock, Timestamp},
@@ -244,6 +246,25 @@ impl Captures for FakeStore {
 
     async fn captures(&self, _: Option<Id>, _: usize) -> StoreResult<Vec<Capture>> {
         unreachable!("nothing is captured here")
+    }
+}
+
+#[async_trait]
+impl Limits for FakeStore {
+    async fn window_admit(&self, _: Admission, _: Timestamp) -> StoreResult<Admitted> {
+        unreachable!("nothing is limited here")
+    }
+
+    async fn window_refund(&self, _: String, _: Id, _: u32, _: Timestamp) -> StoreResult<u32> {
+        unreachable!("nothing is limited here")
+    }
+
+    async fn window_used(&self, _: String, _: Day, _: Timestamp) -> StoreResult<Sums> {
+        unreachable!("nothing is limited here")
+    }
+
+    async fn tokens_take(&self, _: String, _: f64, _: u32, _: u32, _: Timestamp) -> StoreResult<Tokens> {
+        unreachable!("nothing is limited here")
     }
 }
 
