@@ -4,7 +4,7 @@ use hongyan_core::{id::Id, message::MessageState, store::Addressee};
 use rusqlite::{Connection, params};
 
 use crate::{
-    row::reason_named,
+    row::{id_read, reason_named},
     trouble::{Outcome, Trouble},
 };
 
@@ -24,6 +24,27 @@ pub(crate) fn expansion_end(db: &Connection, message: Id) -> Outcome<()> {
             .execute(params![message.get(), MessageState::Expanded.as_str()])?;
     }
     Ok(())
+}
+
+/// The messages that are being expanded.
+pub(crate) fn expanding(db: &Connection) -> Outcome<Vec<Id>> {
+    let mut find = db.prepare_cached("SELECT message FROM expansion JOIN message ON id = message ORDER BY message")?;
+    let mut rows = find.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(id_read(row, 0)?);
+    }
+    Ok(found)
+}
+
+/// How many of a message's rest are expanded, and who is still to follow.
+pub(crate) fn remaining(db: &Connection, message: Id) -> Outcome<(usize, Vec<Addressee>)> {
+    let (cursor, rest): (i64, Vec<u8>) = db
+        .prepare_cached("SELECT cursor, rest FROM expansion JOIN audience USING (message) WHERE message = ?1")?
+        .query_row([message.get()], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let cursor = usize::try_from(cursor).unwrap_or(0);
+    let mut rest = rest_decode(&rest)?;
+    Ok((cursor, rest.split_off(cursor.min(rest.len()))))
 }
 
 /// The stored form of who follows in later pages.

@@ -19,6 +19,8 @@ use crate::schema;
 /// How long the writer waits, while it starts the log over, for readers that still use the old one. Where one takes longer,
 /// the writer is asked again.
 const READER_WAIT: Duration = Duration::from_millis(200);
+/// How long it waits once it has waited in vain: somebody reads for a while (a backup does), and the writer has other work.
+const LONG_READER_WAIT: Duration = Duration::from_millis(10);
 
 /// What the writer and the checkpointer say to each other.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(crate) struct Checkpoint {
     signal: Mutex<Signal>,
     changed: Condvar,
     restart: AtomicBool,
+    /// Whether the last restart waited in vain.
+    in_vain: AtomicBool,
     every: Duration,
     log_bytes_max: u64,
 }
@@ -46,7 +50,8 @@ impl Checkpoint {
     /// Copies every `every` while the log grows; asks the writer when it is longer than `log_bytes_max`.
     pub(crate) fn new(every: Duration, log_bytes_max: u64) -> Self {
         let (signal, changed) = (Mutex::default(), Condvar::new());
-        Self { signal, changed, restart: AtomicBool::new(false), every, log_bytes_max }
+        let (restart, in_vain) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { signal, changed, restart, in_vain, every, log_bytes_max }
     }
 
     /// The log has grown.
@@ -65,9 +70,11 @@ impl Checkpoint {
 
     /// Copies the rest of the log, so that the next commit begins it anew. By the writer, between two transactions.
     pub(crate) fn restart(&self, db: &Connection) {
-        let restarted = db.busy_timeout(READER_WAIT).and_then(|()| pass(db, "RESTART"));
+        let wait = if self.in_vain.load(Ordering::Relaxed) { LONG_READER_WAIT } else { READER_WAIT };
+        let restarted = db.busy_timeout(wait).and_then(|()| pass(db, "RESTART"));
+        self.in_vain.store(restarted.as_ref().is_ok_and(|pass| pass.in_vain), Ordering::Relaxed);
         // Whatever came of it, the writer waits for its own locks as before.
-        if let Err(error) = restarted.and(db.busy_timeout(schema::BUSY_WAIT)) {
+        if let Err(error) = restarted.map(drop).and(db.busy_timeout(schema::BUSY_WAIT)) {
             tracing::warn!(%error, "the write-ahead log could not be started over");
         }
         self.restart.store(false, Ordering::Release);
@@ -95,7 +102,9 @@ impl Checkpoint {
                 continue;
             }
             match pass(db, "PASSIVE") {
-                Ok(log_bytes) if log_bytes > self.log_bytes_max => self.restart.store(true, Ordering::Release),
+                Ok(Pass { log_bytes, .. }) if log_bytes > self.log_bytes_max => {
+                    self.restart.store(true, Ordering::Release)
+                }
                 Ok(_) => {}
                 Err(error) => tracing::warn!(%error, "a checkpoint failed; the next one will do its work"),
             }
@@ -121,15 +130,47 @@ impl Drop for Checkpointer {
     }
 }
 
-/// One checkpoint; answers how long the log is.
-fn pass(db: &Connection, mode: &str) -> rusqlite::Result<u64> {
-    let frames: i64 = db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| row.get(1))?;
-    Ok(u64::try_from(frames).unwrap_or(0) * u64::from(schema::PAGE_BYTES))
+/// What a checkpoint came to.
+struct Pass {
+    /// Somebody still used the log, so that it could not be started over.
+    in_vain: bool,
+    /// How long the log is.
+    log_bytes: u64,
+}
+
+/// One checkpoint.
+fn pass(db: &Connection, mode: &str) -> rusqlite::Result<Pass> {
+    let (in_vain, frames): (bool, i64) =
+        db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(Pass { in_vain, log_bytes: u64::try_from(frames).unwrap_or(0) * u64::from(schema::PAGE_BYTES) })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+
+    /// A backup reads for a while: the writer waits for it once as for any other reader, then hardly at all, until it is gone.
+    #[test]
+    fn a_long_reader_is_waited_for_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let open = || Connection::open(directory.path().join("hongyan.db")).expect("opens");
+        let (db, reader) = (open(), open());
+        db.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("sets");
+        db.execute_batch("CREATE TABLE t (x)").expect("writes");
+        reader.execute_batch("BEGIN; SELECT * FROM t").expect("reads");
+        db.execute_batch("INSERT INTO t VALUES (1)").expect("writes");
+        let checkpoint = Checkpoint::new(Duration::from_secs(1), 1);
+        checkpoint.restart(&db);
+        assert!(checkpoint.in_vain.load(Ordering::Relaxed));
+        let begun = Instant::now();
+        checkpoint.restart(&db);
+        assert!(begun.elapsed() < READER_WAIT, "waited {:?}", begun.elapsed());
+        reader.execute_batch("COMMIT").expect("ends");
+        checkpoint.restart(&db);
+        assert!(!checkpoint.in_vain.load(Ordering::Relaxed));
+    }
 
     #[test]
     fn a_restart_that_fails_leaves_the_writers_patience() {

@@ -14,10 +14,12 @@
 //! | `ops` | what each writing operation does |
 //! | `ready`, `held`, `memory` | whose turn it is, what is in flight |
 //! | `readers`, `reads` | how looking things up stays out of the writer's way |
+//! | `backup`, `restore`, `review` | how a copy is made beside a node, how it comes back, what is held because of it |
 //! | `checkpoint` | how the write-ahead log stays short |
 //! | `row`, `audience`, `trouble` | rows, stored audiences and errors, from and to SQL |
 
 mod audience;
+mod backup;
 mod checkpoint;
 mod held;
 mod memory;
@@ -28,6 +30,8 @@ mod place;
 mod readers;
 mod reads;
 mod ready;
+mod restore;
+mod review;
 mod row;
 mod schema;
 mod store;
@@ -35,5 +39,8 @@ mod transaction;
 mod trouble;
 mod writer;
 
+pub use backup::{BackupError, Holdings, backup};
 pub use open::{Inspected, OpenError, Options, inspect, open};
+pub use restore::{Restore, RestoreError};
+pub use review::{HeldMessage, review};
 pub use store::SqliteStore;

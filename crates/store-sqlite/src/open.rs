@@ -15,7 +15,7 @@ use rusqlite::{Connection, OpenFlags, config::DbConfig};
 use crate::{
     checkpoint::{Checkpoint, Checkpointer},
     memory::Memory,
-    place::{beside, canonical, directory_make, directory_of, directory_sync, private},
+    place::{Fresh, beside, canonical, directory_make, directory_of, private},
     readers::Readers,
     reads, schema,
     store::SqliteStore,
@@ -141,11 +141,11 @@ impl fmt::Display for Inspected {
 pub fn inspect(file: &Path) -> Result<Inspected, OpenError> {
     // Where there is no directory yet there is no store either.
     let file = canonical(file).unwrap_or_else(|_| file.to_owned());
-    let opening = Opening { file, options: Options::default() };
-    Ok(if opening.sniff()? { Inspected::Present } else { Inspected::Absent })
+    Ok(if Opening::of(file).sniff()? { Inspected::Present } else { Inspected::Absent })
 }
 
-struct Opening {
+/// A store's file on its way to being open.
+pub(crate) struct Opening {
     file: PathBuf,
     options: Options,
 }
@@ -164,13 +164,18 @@ impl Unusable {
 /// Page cache of the writer, in KiB: what it touches is the end of the tables and the front of the queue.
 const WRITER_CACHE_KIB: i64 = 16 * 1024;
 /// Page cache of each other connection, in KiB.
-const READER_CACHE_KIB: i64 = 2 * 1024;
+pub(crate) const READER_CACHE_KIB: i64 = 2 * 1024;
 /// Prepared statements kept by each connection; there are fewer in the program.
 const STATEMENTS_MAX: usize = 128;
 /// Databases up to this size are checked whole when they are opened.
 const CHECKED_WHOLE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 impl Opening {
+    /// The file with this one name ([`canonical`]).
+    pub(crate) fn of(file: PathBuf) -> Self {
+        Self { file, options: Options::default() }
+    }
+
     fn open(mut self) -> Result<Arc<SqliteStore>, OpenError> {
         directory_make(directory_of(&self.file)).map_err(|error| self.unusable("made", error))?;
         self.file = canonical(&self.file).map_err(|error| self.unusable("opened", error))?;
@@ -189,6 +194,9 @@ impl Opening {
         let known = self.version_check(&db)?;
         self.damage_check(&db)?;
         schema::migrate(&mut db, known).map_err(|error| self.unusable("brought to this version", error))?;
+        // What a long reader (a backup) made of the log is given back once the log starts over.
+        let log_bytes_kept = i64::try_from(self.options.log_bytes_max.saturating_mul(2)).unwrap_or(i64::MAX);
+        db.pragma_update(None, "journal_size_limit", log_bytes_kept).map_err(|error| self.unusable("opened", error))?;
         if let Some(pages) = self.options.pages_max {
             db.pragma_update(None, "max_page_count", pages).map_err(|error| self.unusable("opened", error))?;
         }
@@ -208,7 +216,7 @@ impl Opening {
     }
 
     /// Looks at the first bytes of a file without opening it as a database. `false` where there is nothing.
-    fn sniff(&self) -> Result<bool, OpenError> {
+    pub(crate) fn sniff(&self) -> Result<bool, OpenError> {
         let log = beside(&self.file, "-wal");
         let has_log = fs::metadata(&log).is_ok_and(|log| log.len() > 0);
         let nothing = || if has_log { Err(OpenError::Bereft { file: self.file.clone(), log }) } else { Ok(false) };
@@ -247,7 +255,7 @@ impl Opening {
     }
 
     /// Takes the lock that is held as long as the store is open.
-    fn lock(&self) -> Result<File, OpenError> {
+    pub(crate) fn lock(&self) -> Result<File, OpenError> {
         let path = beside(&self.file, ".lock");
         let lock =
             private().open(&path).map_err(|error| self.unusable("locked (its directory must be writable)", error))?;
@@ -260,20 +268,13 @@ impl Opening {
 
     /// Makes a new store under another name, then gives it its own.
     fn create(&self) -> Result<(), OpenError> {
-        let fresh = beside(&self.file, ".new");
-        for leftover in [fresh.clone(), beside(&fresh, "-wal"), beside(&fresh, "-shm")] {
-            match fs::remove_file(&leftover) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(self.unusable("made", error)),
-                _ => {}
-            }
-        }
-        private().open(&fresh).map_err(|error| self.unusable("made", error))?;
-        create_at(&fresh).map_err(|error| self.unusable("made", error))?;
-        let moved = File::open(&fresh).and_then(|file| file.sync_all()).and_then(|()| fs::rename(&fresh, &self.file));
-        moved.and_then(|()| directory_sync(directory_of(&self.file))).map_err(|error| self.unusable("made", error))
+        let unmade = |error: io::Error| self.unusable("made", error);
+        let fresh = Fresh::beside(&self.file, ".new").map_err(unmade)?;
+        create_at(fresh.path()).map_err(|error| self.unusable("made", error))?;
+        fresh.put(&self.file).map_err(unmade)
     }
 
-    fn connect(&self, cache_kib: i64) -> Result<Connection, OpenError> {
+    pub(crate) fn connect(&self, cache_kib: i64) -> Result<Connection, OpenError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let opened = Connection::open_with_flags(&self.file, flags).and_then(|db| {
             configure(&db, cache_kib)?;
@@ -284,7 +285,7 @@ impl Opening {
         opened.map_err(|error| self.refused(&error))
     }
 
-    fn connect_reading(&self) -> Result<Connection, OpenError> {
+    pub(crate) fn connect_reading(&self) -> Result<Connection, OpenError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let opened = Connection::open_with_flags(&self.file, flags).and_then(|db| {
             configure(&db, READER_CACHE_KIB)?;
@@ -294,7 +295,7 @@ impl Opening {
     }
 
     /// The schema version, as SQLite sees it with its log.
-    fn version_check(&self, db: &Connection) -> Result<u32, OpenError> {
+    pub(crate) fn version_check(&self, db: &Connection) -> Result<u32, OpenError> {
         let journal: String =
             db.query_row("PRAGMA journal_mode", [], |row| row.get(0)).map_err(|error| self.refused(&error))?;
         if journal != "wal" {
@@ -310,14 +311,19 @@ impl Opening {
     fn damage_check(&self, db: &Connection) -> Result<(), OpenError> {
         let length = fs::metadata(&self.file).map_err(|error| self.unusable("read", error))?.len();
         if length <= CHECKED_WHOLE_BYTES_MAX {
-            let found: String =
-                db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|error| self.refused(&error))?;
-            return if found == "ok" { Ok(()) } else { Err(self.damaged(found)) };
+            return self.whole_check(db);
         }
         ends_check(db).map_err(|error| self.refused(&error))
     }
 
-    fn unusable(&self, what: &'static str, why: impl ToString) -> OpenError {
+    /// Reads every page.
+    pub(crate) fn whole_check(&self, db: &Connection) -> Result<(), OpenError> {
+        let found: String =
+            db.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|error| self.refused(&error))?;
+        if found == "ok" { Ok(()) } else { Err(self.damaged(found)) }
+    }
+
+    pub(crate) fn unusable(&self, what: &'static str, why: impl ToString) -> OpenError {
         Unusable { file: self.file.clone() }.because(what, why)
     }
 

@@ -58,3 +58,48 @@ pub(crate) fn private() -> OpenOptions {
     options.create(true).truncate(false).write(true).mode(FILE_MODE);
     options
 }
+
+/// A file that is made under another name and gets its own when it is complete; dropped before that, it is gone.
+pub(crate) struct Fresh {
+    path: PathBuf,
+}
+
+impl Fresh {
+    /// Makes an empty file beside `file`, in place of one that a crash left there. Whoever else may make one for the same file
+    /// at the same time needs another suffix.
+    pub(crate) fn beside(file: &Path, suffix: &str) -> io::Result<Self> {
+        let fresh = Self { path: beside(file, suffix) };
+        fresh.remove()?;
+        private().open(&fresh.path)?;
+        Ok(fresh)
+    }
+
+    /// Where it is for now.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Brings it to disk and gives it the name `file`.
+    pub(crate) fn put(self, file: &Path) -> io::Result<()> {
+        File::open(&self.path)?.sync_all()?;
+        fs::rename(&self.path, file)?;
+        directory_sync(directory_of(file))
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        for leftover in [self.path.clone(), beside(&self.path, "-wal"), beside(&self.path, "-shm")] {
+            match fs::remove_file(&leftover) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        // What cannot be removed is removed by whoever makes the next one.
+        drop(self.remove());
+    }
+}
