@@ -14,6 +14,7 @@
 //! | [`time`] | due times and expiry |
 //! | [`pages`] | large audiences and cancelling |
 //! | [`keep`] | declarations, people, notes, captures, retention, counters |
+//! | [`limits`] | windows of an hour and a day, paces; random histories of them |
 //! | [`model`] | random histories against a small model |
 //!
 //! Tests that need a PostgreSQL server have one by [`postgres`].
@@ -28,6 +29,7 @@ use hongyan_core::store::Store;
 pub mod accept;
 pub mod deliver;
 pub mod keep;
+pub mod limits;
 pub mod model;
 pub mod pages;
 pub mod postgres;
@@ -72,7 +74,13 @@ macro_rules! conformance {
                 cancels_what_waits, cancelling_ends_the_expansion;
             keep: plans_apply_once, numbers_are_given_once, finds_users, notes_are_kept_once, keeps_the_newest_captures, bounds_the_bytes_of_captures,
                 prunes_old_history_and_nothing_open, ids_lie_above_all_that_is_stored, depths_agree_with_the_truth, pings, refuses_when_closed;
+            limits: exactly_the_limit_passes_at_once, a_request_passes_whole_or_not, the_same_request_counts_once, the_hour_rolls,
+                the_day_turns, gives_back_once, limits_survive_a_crash, accounts_are_apart, tokens_stay_under_the_ceiling;
         );
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn random_limits_agree() {
+            $crate::limits::random_limits_agree(|| $bench);
+        }
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn random_histories_agree() {
             $crate::model::random_histories_agree(|| $bench);
