@@ -7,6 +7,7 @@
 //! | [`dkim`] | signs those bytes |
 //! | [`smtp`] | hands them to an SMTP server: sessions, their pool, and what each reply means |
 //! | [`capture`] | keeps them instead of sending them |
+//! | [`test`] | sends nothing, and tells a test's server what would have been sent |
 
 use std::sync::Arc;
 
@@ -23,10 +24,12 @@ pub mod dkim;
 mod error;
 pub mod mail;
 pub mod smtp;
+pub mod test;
 
 pub use capture::Capture;
 pub use error::OpenError;
 pub use smtp::{Smtp, Timeouts};
+pub use test::Test;
 
 /// What senders need of the node they run in.
 #[derive(Clone)]
@@ -50,5 +53,6 @@ pub fn open(provider: &Provider, deps: &Deps) -> Result<Arc<dyn Channel>, OpenEr
             Ok(Arc::new(Capture::new(&provider.code, keys, captures, ids, clock)?))
         }
         ProviderKind::Smtp(keys) => Ok(Arc::new(Smtp::new(keys, Timeouts::default(), Arc::clone(&deps.clock))?)),
+        ProviderKind::Test(keys) => Ok(Arc::new(Test::new(keys, provider.max_in_flight, test::REQUEST_LIMIT)?)),
     }
 }

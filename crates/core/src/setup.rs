@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::limits;
+use crate::{delivery::Repeat, limits};
 
 /// An app's number in the store. It never changes and is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,6 +156,8 @@ pub enum ProviderKind {
     Capture(CaptureProvider),
     /// An SMTP server.
     Smtp(Box<SmtpProvider>),
+    /// Sends nothing and tells a test's server what would have been sent.
+    Test(TestProvider),
 }
 
 impl ProviderKind {
@@ -164,6 +166,7 @@ impl ProviderKind {
         match self {
             Self::Capture(keys) => &keys.sender,
             Self::Smtp(keys) => &keys.sender,
+            Self::Test(keys) => &keys.sender,
         }
     }
 }
@@ -204,6 +207,19 @@ pub struct SmtpProvider {
     pub connection_age: Duration,
     /// Idle time after which a connection is closed.
     pub connection_idle: Duration,
+}
+
+/// The keys of a test provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestProvider {
+    /// The From address of mails that name none.
+    pub sender: String,
+    /// The test's server, plain HTTP; empty: deliveries are only counted.
+    pub url: String,
+    /// What it promises about repeating.
+    pub repeat: Repeat,
+    /// How long an answer is held back.
+    pub delay: Duration,
 }
 
 /// Transport security of an SMTP provider.

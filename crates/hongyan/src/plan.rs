@@ -5,7 +5,7 @@ use std::{collections::HashSet, fmt, fs, path::Path, time::Duration};
 
 use anyhow::{Context, bail, ensure};
 use hongyan_core::{
-    address::{EmailAddress, Mailbox},
+    address::EmailAddress,
     setup::{ChannelKind, User},
     store::{Declaration, PlanChange},
     text::has_control,
@@ -14,6 +14,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de};
 
 use crate::vault::{Vault, sha256_hex};
+
+mod provider;
+
+pub use provider::{DkimPlan, ProviderPlan};
 
 /// A plan file.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -96,86 +100,6 @@ impl Default for UserPlan {
         let none = String::new;
         Self { code: none(), name: none(), email: none(), phone: none(), wecom: none(), openid: none(), enabled: true }
     }
-}
-
-/// `[[provider]]`. Keys of another kind than its own are refused.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ProviderPlan {
-    /// Its code.
-    pub code: String,
-    /// `smtp`, or `capture` (takes everything, sends nothing, keeps what would have been sent).
-    pub kind: String,
-    /// Whether it is used.
-    pub enabled: bool,
-    /// Calls per second; absent: as many as it takes.
-    pub rate: Option<f64>,
-    /// Calls in flight at a time; for SMTP, sessions.
-    pub max_in_flight: u32,
-    /// The From header of mails that name none: `Name <address>` or `address`.
-    pub sender: String,
-    /// smtp: host name or address.
-    pub host: Option<String>,
-    /// smtp: port. Default 25.
-    pub port: Option<u16>,
-    /// smtp: `none`, `starttls` (where offered; certificate checked only where a user is set), `required` (STARTTLS, certificate checked) or
-    /// `implicit` (TLS from the first byte, certificate checked). Default `required`.
-    pub tls: Option<String>,
-    /// smtp: user for AUTH; absent: no AUTH.
-    pub user: Option<String>,
-    /// smtp: password for AUTH. Sealed in the store.
-    pub password: Option<String>,
-    /// smtp: the name in EHLO; absent: the machine's address.
-    pub helo: Option<String>,
-    /// smtp: the envelope sender, to which each message's id is added (`bounce+ID@…`); absent: the address of the From header.
-    pub bounce: Option<String>,
-    /// smtp: a PEM file of CA certificates to trust beside the system's.
-    pub ca_file: Option<String>,
-    /// smtp: messages per connection. Default 1000.
-    pub connection_messages: Option<u32>,
-    /// smtp: age at which a connection is closed. Default `10m`.
-    pub connection_age: Option<Span>,
-    /// smtp: idle time after which a connection is closed. Default `20s`.
-    pub connection_idle: Option<Span>,
-    /// smtp: sign with DKIM.
-    pub dkim: Option<DkimPlan>,
-}
-
-impl Default for ProviderPlan {
-    fn default() -> Self {
-        Self {
-            code: String::new(),
-            kind: String::new(),
-            enabled: true,
-            rate: None,
-            max_in_flight: 16,
-            sender: String::new(),
-            host: None,
-            port: None,
-            tls: None,
-            user: None,
-            password: None,
-            helo: None,
-            bounce: None,
-            ca_file: None,
-            connection_messages: None,
-            connection_age: None,
-            connection_idle: None,
-            dkim: None,
-        }
-    }
-}
-
-/// `dkim = { … }` of an SMTP provider.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct DkimPlan {
-    /// The signing domain, `d=`.
-    pub domain: String,
-    /// The selector, `s=`.
-    pub selector: String,
-    /// The private key, PEM (PKCS#8), RSA or Ed25519. Sealed in the store.
-    pub key: String,
 }
 
 /// `[[channel]]`
@@ -344,70 +268,6 @@ impl UserPlan {
     fn into_user(self) -> User {
         let Self { code, name, email, phone, wecom, openid, enabled } = self;
         User { code, name, email, phone, wecom, openid, enabled }
-    }
-}
-
-impl ProviderPlan {
-    fn check(&self) -> anyhow::Result<()> {
-        ensure!(self.max_in_flight > 0, "max_in_flight is at least 1");
-        ensure!(
-            self.rate.is_none_or(|rate| (0.001..=1e6).contains(&rate)),
-            "rate is between 0.001 and 1000000 calls a second"
-        );
-        if !self.sender.is_empty() {
-            Mailbox::parse(&self.sender).with_context(|| format!("the sender {:?}", self.sender))?;
-        }
-        match self.kind.as_str() {
-            "capture" => ensure!(self.smtp_keys().is_empty(), "{} belongs to kind smtp", self.smtp_keys().join(", ")),
-            "smtp" => self.check_smtp()?,
-            "" => bail!("it has no kind: smtp or capture"),
-            other => bail!("there is no kind {other:?}: smtp or capture"),
-        }
-        Ok(())
-    }
-
-    fn check_smtp(&self) -> anyhow::Result<()> {
-        ensure!(self.host.as_ref().is_some_and(|host| !host.is_empty()), "it has no host");
-        ensure!(!self.sender.is_empty(), "it has no sender");
-        ensure!(self.user.is_some() == self.password.is_some(), "give user and password, or neither");
-        if let Some(tls) = &self.tls {
-            ensure!(
-                matches!(tls.as_str(), "none" | "starttls" | "required" | "implicit"),
-                "tls = {tls:?} does not exist"
-            );
-        }
-        if let Some(bounce) = &self.bounce {
-            EmailAddress::parse(bounce).with_context(|| format!("the bounce address {bounce:?}"))?;
-        }
-        Ok(())
-    }
-
-    /// The keys given that only SMTP has.
-    fn smtp_keys(&self) -> Vec<&'static str> {
-        let keys = [
-            ("host", self.host.is_some()),
-            ("port", self.port.is_some()),
-            ("tls", self.tls.is_some()),
-            ("user", self.user.is_some()),
-            ("password", self.password.is_some()),
-            ("helo", self.helo.is_some()),
-            ("bounce", self.bounce.is_some()),
-            ("ca_file", self.ca_file.is_some()),
-            ("connection_messages", self.connection_messages.is_some()),
-            ("connection_age", self.connection_age.is_some()),
-            ("connection_idle", self.connection_idle.is_some()),
-            ("dkim", self.dkim.is_some()),
-        ];
-        keys.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect()
-    }
-
-    fn sealed(mut self, vault: &Vault) -> anyhow::Result<Self> {
-        let place = |field: &str| format!("provider/{}/{field}", self.code);
-        self.password = self.password.map(|password| vault.seal(&place("password"), &password)).transpose()?;
-        if let Some(dkim) = &mut self.dkim {
-            dkim.key = vault.seal(&format!("provider/{}/dkim", self.code), &dkim.key)?;
-        }
-        Ok(self)
     }
 }
 

@@ -5,9 +5,10 @@ use std::{collections::HashMap, time::Duration};
 
 use anyhow::{Context, bail};
 use hongyan_core::{
+    delivery::Repeat,
     setup::{
         App, AppNo, CaptureProvider, Channel, ChannelKind, ChannelNo, Dkim, MailSuccessCode, Provider, ProviderKind,
-        ProviderNo, Secret, Settings, Setup, SmtpProvider, Tls,
+        ProviderNo, Secret, Settings, Setup, SmtpProvider, TestProvider, Tls,
     },
     store::{Declaration, Store},
 };
@@ -17,8 +18,8 @@ use crate::{
     vault::Vault,
 };
 
-/// The sender of captured mails where none is declared.
-const CAPTURE_SENDER: &str = "hongyan@localhost.localdomain";
+/// Who mails are from that leave nowhere, where no sender is declared.
+const LOCAL_SENDER: &str = "hongyan@localhost.localdomain";
 
 /// Reads what is declared.
 ///
@@ -109,14 +110,28 @@ fn provider(declared: &Declaration, vault: &Vault) -> anyhow::Result<Provider> {
         rate: plan.rate,
         max_in_flight: plan.max_in_flight,
         kind: match plan.kind.as_str() {
-            "capture" => {
-                let sender = if plan.sender.is_empty() { CAPTURE_SENDER.to_owned() } else { plan.sender };
-                ProviderKind::Capture(CaptureProvider { sender })
-            }
+            "capture" => ProviderKind::Capture(CaptureProvider { sender: local_sender(plan.sender) }),
+            "test" => ProviderKind::Test(test(plan)),
             "smtp" => ProviderKind::Smtp(Box::new(smtp(plan, vault)?)),
             other => bail!("there is no kind {other:?}"),
         },
     })
+}
+
+fn local_sender(declared: String) -> String {
+    if declared.is_empty() { LOCAL_SENDER.to_owned() } else { declared }
+}
+
+fn test(plan: ProviderPlan) -> TestProvider {
+    TestProvider {
+        sender: local_sender(plan.sender),
+        url: plan.url.unwrap_or_default(),
+        repeat: match plan.repeat.as_deref() {
+            Some("at_least_once") => Repeat::AtLeastOnce,
+            _ => Repeat::AtMostOnce,
+        },
+        delay: plan.delay.map_or(Duration::ZERO, |span| span.0),
+    }
 }
 
 fn smtp(plan: ProviderPlan, vault: &Vault) -> anyhow::Result<SmtpProvider> {

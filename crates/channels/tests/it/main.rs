@@ -1,10 +1,11 @@
-//! The senders against peers: a server that misbehaves on command, a real one, a foreign one, and Python's own reading of the
+//! The senders against peers: servers that misbehave on command, a real one, a foreign one, and Python's own reading of the
 //! messages. What is needed and missing makes a test fail, never skip.
 
 mod capture;
 mod dkim;
 mod failures;
 mod injection;
+mod judge;
 mod message;
 mod parcels;
 mod peers;
@@ -12,3 +13,4 @@ mod pooling;
 mod python;
 mod sink;
 mod tls;
+mod trial;
