@@ -4,7 +4,7 @@
 use std::{
     io::{self, IsTerminal, Write},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -12,7 +12,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::{config::Config, demo, node, plan::Plan, reference, talk::say, vault::Vault, verify};
+use crate::{backup, config::Config, demo, node, plan::Plan, reference, talk::say, vault::Vault, verify};
 
 /// One message gateway for an organisation: CMSI in, mail out.
 #[derive(Debug, Parser)]
@@ -54,6 +54,30 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         plan: Option<PathBuf>,
     },
+    /// Copy the embedded store into a file, whether or not a node runs on it. Prints what the copy holds.
+    Backup {
+        /// Configuration file; without it, hongyan.toml where that exists.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Where the backup goes; nothing may be there yet.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Put a backup where the embedded store should be. What it has open may have been sent since: it is held, not sent.
+    Restore {
+        /// Configuration file; without it, hongyan.toml where that exists.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The backup.
+        #[arg(long, value_name = "FILE")]
+        from: PathBuf,
+    },
+    /// List the messages that are held since a restore: id, channel, recipients held, time of acceptance.
+    Review {
+        /// Configuration file; without it, hongyan.toml where that exists.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
     /// Print the reference of every configuration and plan key, in Markdown.
     Reference,
 }
@@ -66,6 +90,9 @@ pub fn run() -> ExitCode {
         Command::Serve { config, plan } => serve(config, plan),
         Command::Demo { listen, data, once } => ended(block_on(demo::run(listen, data, once))),
         Command::Check { config, plan } => check(config, plan),
+        Command::Backup { config, to } => on_embedded(config, |config, file| backup::backup(config, file, &to)),
+        Command::Restore { config, from } => on_embedded(config, |config, file| backup::restore(config, file, &from)),
+        Command::Review { config } => on_embedded(config, |_, file| backup::review(file)),
         Command::Reference => {
             ended(io::stdout().write_all(reference::markdown().as_bytes()).map_err(Into::into).map(|()| true))
         }
@@ -91,6 +118,18 @@ fn check(config: Option<PathBuf>, plan: Option<PathBuf>) -> ExitCode {
                 ExitCode::FAILURE
             }
         },
+        Err(error) => wrong(&error),
+    }
+}
+
+/// Does something with the file of the embedded store. Where the store is another one, the command is wrong.
+fn on_embedded(config: Option<PathBuf>, work: impl FnOnce(&Config, &Path) -> anyhow::Result<()>) -> ExitCode {
+    let config = match Config::load(config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => return wrong(&error),
+    };
+    match backup::embedded(&config) {
+        Ok(file) => ended(work(&config, file).map(|()| true)),
         Err(error) => wrong(&error),
     }
 }

@@ -7,9 +7,11 @@
 //! | [`node`] | a node: store, intake, dispatcher, and their start and stop |
 //! | [`http`], `patience` | listening, and which part answers which path |
 //! | [`status`] | `/healthz`, `/readyz`, `/metrics` |
+//! | [`backup`] | the embedded store into a file and back |
 //! | [`demo`] | the demonstration |
 //! | [`reference`] | docs/config.md, generated from the structs of `config` and `plan` |
 
+pub mod backup;
 pub mod cli;
 pub mod config;
 pub mod demo;

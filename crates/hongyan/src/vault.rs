@@ -21,8 +21,6 @@ use ring::{
 const KEY_LEN: usize = 32;
 /// What a sealed text begins with.
 const SEALED: &str = "sealed:1:";
-/// Under which note the store keeps the check value of the key it was set up with.
-const CHECK_NOTE: &str = "master_key_check";
 
 /// The keys of a deployment, the newest first. New texts are sealed with the newest.
 pub struct Vault {
@@ -52,6 +50,9 @@ impl Key {
 }
 
 impl Vault {
+    /// Under which note the store keeps the check value of the key it was set up with.
+    pub const CHECK_NOTE: &str = "master_key_check";
+
     /// Opens the key file of a deployment, or makes one where neither the file nor a store that was set up exists. The file
     /// is written and synced before its check value goes into the store; of two first nodes one wins, the other deletes its
     /// file again.
@@ -59,7 +60,7 @@ impl Vault {
     /// # Errors
     /// When the file cannot be read or written, is no key file, or does not match the store.
     pub async fn open(path: &Path, store: &dyn Store) -> anyhow::Result<Self> {
-        let kept = store.note_read(CHECK_NOTE).await?;
+        let kept = store.note_read(Self::CHECK_NOTE).await?;
         let (vault, made) = match fs::read_to_string(path) {
             Ok(text) => (Self::parse(&text).with_context(|| format!("in the key file {}", path.display()))?, false),
             Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -73,7 +74,7 @@ impl Vault {
             Err(error) => return Err(error).with_context(|| format!("while reading the key file {}", path.display())),
         };
         let newest = vault.keys.first().context("the key file holds no key")?;
-        let kept = store.note_once(CHECK_NOTE, &newest.check()).await?;
+        let kept = store.note_once(Self::CHECK_NOTE, &newest.check()).await?;
         if vault.keys.iter().all(|key| key.check() != kept) {
             if made {
                 fs::remove_file(path).with_context(|| format!("while removing {}", path.display()))?;
@@ -104,6 +105,27 @@ impl Vault {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             Err(error) => Err(error).with_context(|| format!("while reading the key file {}", path.display())),
         }
+    }
+
+    /// Whether the key file is the one of a store with the check value `kept`; a store without one has never been set up.
+    ///
+    /// # Errors
+    /// When it is missing, cannot be read or is another one.
+    pub fn confirm(path: &Path, kept: Option<&str>) -> anyhow::Result<()> {
+        let Some(kept) = kept else { return Ok(()) };
+        let text = match fs::read_to_string(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                bail!("the key file {} is missing: put it there first (secret_file names it)", path.display())
+            }
+            read => read.with_context(|| format!("while reading the key file {}", path.display()))?,
+        };
+        let vault = Self::parse(&text).with_context(|| format!("in the key file {}", path.display()))?;
+        ensure!(
+            vault.keys.iter().any(|key| key.check() == kept),
+            "the key file {} is not the one that this store was set up with",
+            path.display()
+        );
+        Ok(())
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {

@@ -5,7 +5,6 @@ use std::path::Path;
 use hongyan_core::{
     delivery::{Reason, State},
     id::Id,
-    time::Timestamp,
 };
 use rusqlite::{Connection, params};
 
@@ -25,8 +24,8 @@ pub struct HeldMessage {
     pub channel: String,
     /// How many of its recipients are held.
     pub recipients: u64,
-    /// When it was accepted.
-    pub accepted: Timestamp,
+    /// When it was accepted, as people read it: RFC 3339 in UTC.
+    pub accepted: String,
 }
 
 /// The messages of the store in `file` with deliveries that are held for review, the oldest first. Blocks. Not for a process
@@ -47,9 +46,11 @@ pub fn review(file: &Path) -> Result<Vec<HeldMessage>, OpenError> {
 
 fn held(db: &Connection) -> Outcome<Vec<HeldMessage>> {
     let mut find = db.prepare(
-        "SELECT m.id, coalesce(c.code, CAST(m.channel AS TEXT)), count(*), m.accepted FROM delivery d JOIN message m ON m.id = d.message \
-         LEFT JOIN declaration c ON c.kind = 'channel' AND c.no = m.channel WHERE d.state = ?1 AND d.reason = ?2 \
-         GROUP BY m.id ORDER BY m.id",
+        "SELECT m.id, coalesce(c.code, CAST(m.channel AS TEXT)), count(*), \
+         strftime('%Y-%m-%dT%H:%M:%fZ', m.accepted / 1000.0, 'unixepoch') \
+         FROM delivery d JOIN message m ON m.id = d.message \
+         LEFT JOIN declaration c ON c.kind = 'channel' AND c.no = m.channel \
+         WHERE d.state = ?1 AND d.reason = ?2 GROUP BY m.id ORDER BY m.id",
     )?;
     let mut rows = find.query(params![State::Unknown.number(), Reason::Restored.as_str()])?;
     let mut found = Vec::new();
@@ -58,7 +59,7 @@ fn held(db: &Connection) -> Outcome<Vec<HeldMessage>> {
             message: id_read(row, 0)?,
             channel: row.get(1)?,
             recipients: row.get::<_, i64>(2)?.unsigned_abs(),
-            accepted: Timestamp::from_ms(row.get(3)?),
+            accepted: row.get(3)?,
         });
     }
     Ok(found)
