@@ -1,0 +1,41 @@
+//! The store of many nodes: every trait of [`hongyan_core::store`] on one PostgreSQL database that equal nodes share (design 5, 6).
+//!
+//! Concurrent requests share commits; what waits is claimed in batches, a bucket at a time; what is finished leaves the hot
+//! table. Nodes meet only in the database: each has a number and an epoch, says every few seconds that it lives, and takes
+//! over what the dead held. Correctness rests on the lease number of each row alone; buckets, lanes and heartbeats decide who
+//! looks where and when.
+//!
+//! | module | question it answers |
+//! |---|---|
+//! | `target`, `session`, `pool` | how the database is reached, and what a connection is |
+//! | `schema`, `days` | which tables there are, and which days of them |
+//! | `sql` | every statement |
+//! | `engine`, `stage` | how an operation runs, and what follows its commit |
+//! | `memory`, `lanes` | what this node holds, and where something waits |
+//! | `row`, `trouble` | rows and errors, from and to SQL |
+
+mod claim;
+mod clock;
+mod days;
+mod engine;
+mod lanes;
+mod life;
+mod memory;
+mod nodes;
+mod open;
+mod ops;
+mod pool;
+mod reads;
+mod row;
+mod schema;
+mod session;
+mod settle;
+mod sql;
+mod stage;
+mod store;
+mod submit;
+mod target;
+mod trouble;
+
+pub use open::{OpenError, Options, open};
+pub use store::PostgresStore;

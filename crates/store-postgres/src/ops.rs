@@ -1,0 +1,10 @@
+//! What the operations of the store do, apart from the three that many requests share a commit for.
+
+pub(crate) mod answer;
+pub(crate) mod cancel;
+pub(crate) mod capture;
+pub(crate) mod expire;
+pub(crate) mod page;
+pub(crate) mod plan;
+pub(crate) mod prune;
+pub(crate) mod recover;

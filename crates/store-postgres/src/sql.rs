@@ -1,0 +1,17 @@
+//! Every statement of the store. Hot ones, which run per message, parcel or page, name one bucket by equality in each table
+//! they touch, take `now` as a parameter and have none of the shapes that a distributed PostgreSQL refuses
+//! (`guides/scale.md`); cold ones are for set-up, nodes and operators. A test reads both lists and holds them to that.
+
+/// Makes a constant of each statement, and a list of all.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident = $sql:expr;)+) => {
+        $($(#[$doc])* pub(crate) const $name: &str = $sql;)+
+
+        /// All of them, with their names.
+        #[cfg(test)]
+        pub(crate) const ALL: &[(&str, &str)] = &[$((stringify!($name), $name)),+];
+    };
+}
+
+pub(crate) mod cold;
+pub(crate) mod hot;

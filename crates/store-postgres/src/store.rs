@@ -1,0 +1,206 @@
+//! The store itself: each method of the port is handed to a worker that shares commits, run as an operation of its own, or
+//! looked up.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hongyan_core::{
+    delivery::Track,
+    id::{Id, IdSource},
+    ports::{Desk, Moved, Progress},
+    setup::{AppNo, ChannelNo, User},
+    store::{
+        Batch, Capture, Captures, Cargo, Change, Commits, Declaration, Declarations, Deliveries, Depth, Expansion,
+        Lease, MessageRecord, Messages, NodeRecord, Page, PlanChange, Policies, Recovered, StoreResult, Submitted,
+        Upkeep,
+    },
+    time::{Clock, Timestamp},
+};
+
+use crate::{
+    claim,
+    engine::Engine,
+    life::Life,
+    nodes,
+    ops::{
+        answer::AnswerKeep,
+        cancel::Cancel,
+        capture::Capturer,
+        expire, page,
+        plan::{NoteOnce, PlanApply},
+        prune, recover,
+    },
+    reads,
+    settle::Settler,
+    stage::Links,
+    submit::Submitter,
+};
+
+/// A store on a PostgreSQL database, as one of its nodes. Made by [`crate::open`]; dropping it is what a crash is to the others:
+/// it leaves without a word.
+pub struct PostgresStore {
+    engine: Arc<Engine>,
+    submitter: Submitter,
+    settler: Settler,
+    capturer: Capturer,
+    life: Life,
+}
+
+impl PostgresStore {
+    pub(crate) fn new(engine: Arc<Engine>, life: Life) -> Self {
+        Self {
+            submitter: Submitter::start(Arc::clone(&engine)),
+            settler: Settler::start(Arc::clone(&engine)),
+            capturer: Capturer::start(Arc::clone(&engine)),
+            engine,
+            life,
+        }
+    }
+}
+
+#[async_trait]
+impl Messages for PostgresStore {
+    async fn submit(&self, batch: Batch, now: Timestamp) -> StoreResult<Submitted> {
+        self.submitter.submit(batch, now).await
+    }
+
+    async fn answer_read(&self, app: AppNo, key: String) -> StoreResult<Option<String>> {
+        reads::answer(&self.engine, app, &key).await.map_err(|trouble| trouble.told())
+    }
+
+    async fn answer_keep(&self, app: AppNo, key: String, answer: String) -> StoreResult<String> {
+        self.engine.run(&AnswerKeep { app, key, answer }).await
+    }
+
+    async fn page_add(&self, page: Page, now: Timestamp) -> StoreResult<bool> {
+        page::add(&self.engine, page, now).await
+    }
+
+    async fn expansions(&self, after: Option<Id>, limit: usize) -> StoreResult<Vec<Expansion>> {
+        reads::expansions(&self.engine, self.life.buckets(), after, limit).await.map_err(|trouble| trouble.told())
+    }
+
+    async fn message_read(&self, id: Id) -> StoreResult<Option<MessageRecord>> {
+        reads::message(&self.engine, id).await.map_err(|trouble| trouble.told())
+    }
+
+    async fn outcomes(&self, messages: Vec<Id>) -> StoreResult<Vec<Moved>> {
+        reads::outcomes(&self.engine, messages).await.map_err(|trouble| trouble.told())
+    }
+
+    async fn message_cancel(&self, message: Id, now: Timestamp) -> StoreResult<usize> {
+        self.engine.run(&Cancel { message, now }).await
+    }
+}
+
+#[async_trait]
+impl Deliveries for PostgresStore {
+    async fn claim(&self, channel: ChannelNo, limit: usize, now: Timestamp) -> StoreResult<Vec<Lease>> {
+        claim::claim(&self.engine, &self.settler, channel, limit, now).await
+    }
+
+    async fn cargo_read(&self, messages: Vec<Id>) -> StoreResult<Vec<(Id, Cargo)>> {
+        reads::cargo(&self.engine, messages).await.map_err(|trouble| trouble.told())
+    }
+
+    async fn settle(&self, changes: Vec<Change>, now: Timestamp) -> StoreResult<Vec<Option<Track>>> {
+        self.settler.settle(changes, now).await
+    }
+
+    fn holds(&self, delivery: Id, lease: u32) -> bool {
+        self.life.is_heard() && self.engine.memory.lock().held(delivery).is_some_and(|row| row.track.lease == lease)
+    }
+
+    async fn recover(&self, policies: Policies, now: Timestamp) -> StoreResult<Recovered> {
+        recover::recover(&self.engine, &self.life, policies, now).await
+    }
+
+    async fn expire(&self, limit: usize, now: Timestamp) -> StoreResult<usize> {
+        expire::expire(&self.engine, self.life.buckets(), limit, now).await
+    }
+
+    async fn next_due(&self, channel: ChannelNo, now: Timestamp) -> StoreResult<Option<Timestamp>> {
+        claim::next_due(&self.engine, channel, now).await.map_err(|trouble| trouble.told())
+    }
+
+    async fn depths(&self) -> StoreResult<Vec<Depth>> {
+        reads::depths(&self.engine).await.map_err(|trouble| trouble.told())
+    }
+}
+
+#[async_trait]
+impl Declarations for PostgresStore {
+    async fn setup_version(&self) -> StoreResult<i64> {
+        reads::setup_version(&self.engine).await.map_err(|trouble| trouble.told())
+    }
+
+    async fn declarations(&self) -> StoreResult<(i64, Vec<Declaration>)> {
+        reads::declarations(&self.engine).await.map_err(|trouble| trouble.told())
+    }
+
+    async fn plan_apply(&self, plan: PlanChange) -> StoreResult<bool> {
+        self.engine.run(&PlanApply { plan }).await
+    }
+
+    async fn users_find(&self, codes: Vec<String>) -> StoreResult<Vec<User>> {
+        reads::users(&self.engine, codes).await.map_err(|trouble| trouble.told())
+    }
+
+    async fn note_once(&self, key: &str, value: &str) -> StoreResult<String> {
+        self.engine.run(&NoteOnce { key: key.to_owned(), value: value.to_owned() }).await
+    }
+
+    async fn note_read(&self, key: &str) -> StoreResult<Option<String>> {
+        reads::note(&self.engine, key).await.map_err(|trouble| trouble.told())
+    }
+}
+
+#[async_trait]
+impl Captures for PostgresStore {
+    async fn capture_add(&self, capture: Capture) -> StoreResult<()> {
+        self.capturer.add(capture).await
+    }
+
+    async fn captures(&self, before: Option<Id>, limit: usize) -> StoreResult<Vec<Capture>> {
+        reads::captures(&self.engine, before, limit).await.map_err(|trouble| trouble.told())
+    }
+}
+
+#[async_trait]
+impl Upkeep for PostgresStore {
+    fn attach(&self, desk: Arc<dyn Desk>, progress: Arc<dyn Progress>) {
+        self.engine.attach(Links { desk, progress });
+    }
+
+    fn ids(&self) -> Arc<IdSource> {
+        Arc::clone(&self.engine.ids)
+    }
+
+    fn clock(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.engine.clock) as Arc<dyn Clock>
+    }
+
+    async fn nodes(&self) -> StoreResult<Vec<NodeRecord>> {
+        nodes::list(&self.engine).await.map_err(|trouble| trouble.told())
+    }
+
+    async fn prune(&self, before: Timestamp, limit: usize, now: Timestamp) -> StoreResult<bool> {
+        prune::prune(&self.engine, before, limit, now).await
+    }
+
+    async fn ping(&self, now: Timestamp) -> StoreResult<()> {
+        nodes::ping(&self.engine, now).await.map_err(|trouble| trouble.told())
+    }
+
+    fn commits(&self) -> Commits {
+        self.engine.commits()
+    }
+
+    async fn close(&self) {
+        self.submitter.close().await;
+        self.capturer.close().await;
+        self.settler.close().await;
+        self.life.leave(&self.engine).await;
+        self.engine.pool.close();
+    }
+}
