@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{limits, time::Timestamp};
+use crate::{limits, setup::AppNo, time::Timestamp};
 
 /// 2020-01-01 00:00:00 UTC in milliseconds since the Unix epoch.
 const EPOCH_MS: i64 = 1_577_836_800_000;
@@ -171,6 +171,15 @@ impl IdSource {
     }
 }
 
+/// The bucket of an idempotency key: repeats of one request meet in one place (design 6). FNV-1a, because every version of
+/// the program must agree on it.
+pub fn bucket_of_key(app: AppNo, key: &str) -> u8 {
+    let bytes = app.0.to_be_bytes().into_iter().chain([0]).chain(key.bytes());
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    (hash >> 58) as u8
+}
+
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
@@ -188,6 +197,11 @@ mod tests {
         let id = IdSource::new(7, None).block(1, 63, NOW).expect("fresh source");
         assert_eq!((id.time(), id.bucket()), (NOW, 63));
         assert_eq!(id.to_string().parse::<Id>(), Ok(id));
+    }
+
+    #[test]
+    fn the_bucket_of_a_key_never_changes() {
+        assert_eq!((bucket_of_key(AppNo(1), "k"), bucket_of_key(AppNo(7), "order-1")), (51, 50));
     }
 
     #[test]

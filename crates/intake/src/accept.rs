@@ -10,7 +10,7 @@ use std::{
 use hongyan_core::{
     address::Mailbox,
     delivery::{State, Track},
-    id::{Id, IdSource, IdsExhausted},
+    id::{Id, IdSource, IdsExhausted, bucket_of_key},
     limits,
     message::{Message, MessageState},
     setup::{AppNo, Channel, ChannelNo, CurrentSetup},
@@ -293,13 +293,4 @@ impl Waiter {
         });
         Receipt { message, failures: failures.chain(self.rest_skipped).collect(), recipients }
     }
-}
-
-/// The bucket of an idempotency key: repeats of one request meet in one place (design 6). FNV-1a, because every version of
-/// the program must agree on it.
-fn bucket_of(app: &str, key: &str) -> u8 {
-    let bytes = app.bytes().chain([0]).chain(key.bytes());
-    let hash =
-        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-    (hash >> 58) as u8
 }
