@@ -153,7 +153,7 @@ impl Intake {
         let bucket = submission
             .idempotency
             .as_ref()
-            .map_or_else(|| self.deps.ids.home(), |key| bucket_of(&submission.app.code, &key.key));
+            .map_or_else(|| self.deps.ids.home(), |key| bucket_of_key(submission.app.no, &key.key));
         let id = self.deps.ids.block(1 + addressees.len(), bucket, now)?;
         let expires = now + limits::TIME_TO_LIVE;
         Ok(Batch {
