@@ -9,19 +9,26 @@ use std::{
 };
 
 /// Each line is the process to end, an empty one none. At the end of the input that process is shut down at once (it ends its
-/// own children; one that is stopped is let go on, so that it can), and the directory is removed: again and again, should
-/// somebody still be making files in it. Where nobody waits for orphans, a process that has ended keeps its entry, marked Z.
+/// own children; one that is stopped is let go on, so that it can). The directory `$1` is removed once nobody works in it: a
+/// program that is still making the server's data ends by itself soon, and would leave shared memory behind if its files went
+/// away under it. Where nobody waits for orphans, a process that has ended keeps its entry, marked Z.
 const SCRIPT: &str = r#"
 is_alive() { read -r _ _ state _ <"/proc/$pid/stat" && [ "$state" != Z ]; }
+is_used() {
+    for cwd in /proc/[0-9]*/cwd; do
+        case $(readlink "$cwd") in "$1" | "$1"/*) return 0 ;; esac
+    done
+    return 1
+}
+within() { tries=$1; shift; while "$@" && [ "$tries" -gt 0 ]; do tries=$((tries - 1)); sleep 0.1; done; }
 while read -r line; do pid=$line; done
 if [ -n "${pid:-}" ] && kill -QUIT "$pid"; then
     kill -CONT "$pid"
-    tries=0
-    while is_alive && [ "$tries" -lt 150 ]; do tries=$((tries + 1)); sleep 0.1; done
+    within 150 is_alive
     kill -KILL "$pid"
 fi
-tries=0
-until rm -rf "$1" || [ "$tries" -ge 100 ]; do tries=$((tries + 1)); sleep 0.1; done
+within 150 is_used "$1"
+rm -rf "$1"
 "#;
 
 /// The shell that waits. Dropped after the server.
