@@ -115,7 +115,9 @@ impl Dispatcher {
                     self.retire(replaced);
                     match (self.open)(provider) {
                         Ok(sender) => {
-                            declared.insert(provider.no, Arc::new(Line::new(Arc::clone(provider), sender)));
+                            let (limits, clock) = (Arc::clone(&self.shared.store), Arc::clone(&self.shared.clock));
+                            let line = Line::new(Arc::clone(provider), sender, limits, clock);
+                            declared.insert(provider.no, Arc::new(line));
                         }
                         Err(error) => {
                             tracing::error!(

@@ -10,6 +10,7 @@
 //! | `station` | one channel: claims as slots come free, hands parcels to a provider |
 //! | `window` | how many leases a station holds, and how many it may |
 //! | `line` | one provider: its cap on calls in flight, its rate, its breaker |
+//! | `pacer` | a provider's rate, held by all nodes together |
 //! | `call` | one parcel through one provider |
 //! | `settler` | outcomes, recorded many at a time; when they cannot be recorded, sending stops |
 //! | `upkeep` | expiry of what waits in vain, retention |
@@ -19,6 +20,7 @@ mod call;
 mod dispatcher;
 mod line;
 mod metrics;
+mod pacer;
 mod settler;
 mod shared;
 mod station;

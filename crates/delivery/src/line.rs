@@ -15,14 +15,15 @@ use hongyan_core::{
     limits,
     outcome::{Outcome, Scope, Verdict},
     setup::Provider,
-    time::Timestamp,
+    store::Limits,
+    time::{Clock, Timestamp},
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::breaker::{Breaker, Permission};
+use crate::{
+    breaker::{Breaker, Permission},
+    pacer::Pacer,
+};
 
 /// A provider that is open for business.
 pub(crate) struct Line {
@@ -31,8 +32,8 @@ pub(crate) struct Line {
     pub(crate) policy: Arc<Policy>,
     permits: Arc<Semaphore>,
     breaker: Mutex<Breaker>,
-    /// When the next call may start, where the provider has a rate.
-    next_call: Mutex<Instant>,
+    /// When calls may start, where the provider has a rate.
+    pacer: Option<Arc<Pacer>>,
     /// How long a call takes of late, in microseconds.
     call_us: AtomicU64,
     /// How many wait for a permit.
@@ -55,23 +56,27 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The longest pause between two calls, whatever the rate.
-const SLOWEST: Duration = Duration::from_secs(3_600);
-
 /// Leases are held ahead for about this long, no longer: what is urgent shall not queue behind what is already in hand.
 const AHEAD_US: u64 = 50_000;
 
 impl Line {
-    pub(crate) fn new(provider: Arc<Provider>, sender: Arc<dyn Channel>) -> Self {
+    /// A provider's line. All nodes that have it share its rate by `limits`.
+    pub(crate) fn new(
+        provider: Arc<Provider>,
+        sender: Arc<dyn Channel>,
+        limits: Arc<dyn Limits>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let policy = Arc::new(sender.policy());
         let permits = Arc::new(Semaphore::new(calls(&provider)));
+        let pacer = provider.rate.map(|rate| Pacer::new(format!("provider/{}", provider.code), rate, limits, clock));
         Self {
             provider,
             sender,
             policy,
             permits,
             breaker: Mutex::default(),
-            next_call: Mutex::new(Instant::now()),
+            pacer,
             call_us: AtomicU64::new(AHEAD_US),
             waiting: AtomicUsize::new(0),
         }
@@ -126,7 +131,7 @@ impl Line {
 
     /// Whether calls may follow each other without a pause.
     pub(crate) fn is_unpaced(&self) -> bool {
-        self.provider.rate.is_none()
+        self.pacer.is_none()
     }
 
     /// Waits for a free call, and for the provider's rate.
@@ -134,14 +139,8 @@ impl Line {
         let waiting = Waiting::one_more(&self.waiting);
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
         drop(waiting);
-        if let Some(rate) = self.provider.rate.filter(|rate| *rate > 0.0) {
-            let start = {
-                let mut next = self.next_call.lock().unwrap_or_else(PoisonError::into_inner);
-                let start = (*next).max(Instant::now());
-                *next = start + Duration::try_from_secs_f64(1.0 / rate).unwrap_or(SLOWEST);
-                start
-            };
-            tokio::time::sleep_until(start).await;
+        if let Some(pacer) = &self.pacer {
+            pacer.turn().await;
         }
         Some(permit)
     }
