@@ -141,7 +141,7 @@ pub struct Provider {
     pub code: String,
     /// Whether it is used.
     pub enabled: bool,
-    /// Calls per second; absent: no limit of our own.
+    /// Calls per second, across all nodes; absent: no limit of our own.
     pub rate: Option<f64>,
     /// Calls in flight at a time.
     pub max_in_flight: u32,

@@ -19,7 +19,7 @@ pub struct ProviderPlan {
     pub kind: String,
     /// Whether it is used.
     pub enabled: bool,
-    /// Calls per second; absent: as many as it takes.
+    /// Calls per second, across all nodes; absent: as many as it takes.
     pub rate: Option<f64>,
     /// Calls in flight at a time; for SMTP, sessions.
     pub max_in_flight: u32,

@@ -298,6 +298,25 @@ async fn calls_in_flight_have_a_cap_and_urgent_mail_does_not_queue_behind_the_wi
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rate_is_kept_whatever_waits_and_everything_goes_out() {
+    let stub = Arc::new(Stub::new(OPEN, accepted));
+    let bench = Bench::new(vec![Arc::clone(&stub)], 8).await;
+    let setup = declared(1, 8, false);
+    let providers = setup.providers().iter().map(|provider| Provider { rate: Some(100.0), ..(**provider).clone() });
+    let channels = setup.channels().iter().map(|channel| (**channel).clone());
+    let setup = Setup::new(2, Settings::default(), vec![], channels.collect(), providers.collect());
+    bench.dispatcher.declare(&setup);
+    bench.dispatcher.start();
+    let begun = tokio::time::Instant::now();
+    for _ in 0..61 {
+        bench.submit(0, 1, Priority::Middle).await;
+    }
+    bench.until("all of it", async || stub.sent().len() == 61).await;
+    // A turn may be taken up to 100 ms after its moment.
+    assert!(begun.elapsed() >= Duration::from_millis(600 - 105), "61 calls in {:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn priorities_share_and_nothing_starves() {
     let stub = Arc::new(Stub::new(0, accepted));
     let bench = Bench::new(vec![Arc::clone(&stub)], 1).await;
