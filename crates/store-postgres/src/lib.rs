@@ -8,6 +8,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | `target`, `session`, `pool` | how the database is reached, and what a connection is |
+//! | `open`, `migrate` | may this database be used, and is its schema ours |
 //! | `schema`, `days` | which tables there are, and which days of them |
 //! | `sql` | every statement |
 //! | `engine`, `stage` | how an operation runs, and what follows its commit |
@@ -21,6 +22,7 @@ mod engine;
 mod lanes;
 mod life;
 mod memory;
+mod migrate;
 mod nodes;
 mod open;
 mod ops;

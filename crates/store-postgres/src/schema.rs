@@ -25,6 +25,12 @@ pub(crate) const MIGRATIONS: [Migration; 1] = [Migration { sql: V1, oldest: 1 }]
 /// The tables that are kept by days: the table, and the column whose id says which day.
 pub(crate) const KEPT_BY_DAY: [(&str, &str); 3] = [("message", "id"), ("attachment", "message"), ("done", "id")];
 
+/// Every table, so that those of another program are known when they are met.
+pub(crate) const TABLES: [&str; 17] = [
+    "attachment", "audience", "capture", "captured", "declaration", "delivery", "depth", "done", "expansion", "idempotency",
+    "message", "node", "note", "numbering", "page", "person", "setup",
+];
+
 /// The limit is written into two partial indexes below.
 const _: () = assert!(hongyan_core::limits::CRASHES_BEFORE_ALONE == 3);
 

@@ -87,6 +87,11 @@ impl Session {
         self.watched(async { Ok(self.client.batch_execute(sql).await?) }).await
     }
 
+    /// The same without a limit of time: changing the schema of a large database takes as long as it takes.
+    pub(crate) async fn batch_unhurried(&self, sql: &str) -> Outcome<()> {
+        self.watched_for(Duration::MAX, async { Ok(self.client.batch_execute(sql).await?) }).await
+    }
+
     /// Runs several statements in one write; all are answered, or the first trouble is.
     pub(crate) async fn query_all(&self, queries: &[Query<'_>]) -> Outcome<Vec<Vec<Row>>> {
         let statements = self.statements(queries).await?;
@@ -196,7 +201,11 @@ impl Session {
 
     /// Waits for an answer as long as a transaction may take, and keeps an eye on the connection.
     async fn watched<T>(&self, run: impl Future<Output = Outcome<T>>) -> Outcome<T> {
-        let ran = tokio::time::timeout(TRANSACTION_TIME_MAX, run).await;
+        self.watched_for(TRANSACTION_TIME_MAX, run).await
+    }
+
+    async fn watched_for<T>(&self, limit: Duration, run: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+        let ran = tokio::time::timeout(limit, run).await;
         let ran = ran.unwrap_or_else(|_| Err(Trouble::Away("the database did not answer in time".to_owned())));
         if let Err(trouble) = &ran
             && trouble.spoils_connection()
