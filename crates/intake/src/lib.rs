@@ -6,12 +6,14 @@
 //! ```
 //!
 //! Nothing here sends anything: what is accepted reaches the dispatcher through the store alone, and what the dispatcher
-//! achieved comes back the same way ([`Waiting`] hears of it after the commit).
+//! achieved comes back the same way: after the commit [`Waiting`] hears of it from the store where this node moved it, and
+//! from the [`OutcomePoller`] where another one did.
 
 mod accept;
 mod expand;
 mod metrics;
 mod page;
+mod poll;
 mod receipt;
 mod submission;
 mod waiting;
@@ -19,6 +21,7 @@ mod waiting;
 pub use accept::{Intake, IntakeDeps, Refusal};
 pub use expand::Expander;
 pub use metrics::IntakeMetrics;
+pub use poll::OutcomePoller;
 pub use receipt::{Receipt, RecipientOutcome};
 pub use submission::{Audience, MailDraft, Resolved, Submission, Target};
 pub use waiting::Waiting;

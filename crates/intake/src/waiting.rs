@@ -1,6 +1,6 @@
 //! Handlers that wait for outcomes. A waiter is registered before its message is submitted, hears from the store what moved
 //! after each commit, and is done when every delivery is finished, or put off beyond its deadline, or when its channel stalls
-//! (design 7).
+//! (design 7). What other nodes move, the [`crate::OutcomePoller`] asks for.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,7 +19,7 @@ use hongyan_core::{
     setup::ChannelNo,
     time::Timestamp,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::Instant};
 
 /// Everyone who waits on this node.
 #[derive(Debug, Default)]
@@ -40,6 +40,7 @@ struct Inner {
 struct Waiter {
     serial: u64,
     channel: ChannelNo,
+    since: Instant,
     deadline: Timestamp,
     /// Deliveries whose outcome it waits for.
     expected: usize,
@@ -74,10 +75,21 @@ impl Waiting {
         let (sender, done) = oneshot::channel();
         let serial = inner.next_serial;
         inner.next_serial += 1;
-        let waiter = Waiter { serial, channel, deadline, expected, settled: HashMap::new(), done: sender };
+        let since = Instant::now();
+        let waiter = Waiter { serial, channel, since, deadline, expected, settled: HashMap::new(), done: sender };
         inner.waiters.entry(message).or_default().push(waiter);
         self.count.fetch_add(1, Ordering::Release);
         Some(Ticket { waiting: Arc::clone(self), message, serial, done })
+    }
+
+    /// The messages for which somebody has waited for `long` or longer.
+    pub(crate) fn overdue(&self, long: Duration) -> Vec<Id> {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return Vec::new();
+        }
+        let inner = self.lock();
+        let waited = |waiters: &[Waiter]| waiters.iter().any(|waiter| waiter.since.elapsed() >= long);
+        inner.waiters.iter().filter(|(_, waiters)| waited(waiters)).map(|(message, _)| *message).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
