@@ -8,7 +8,11 @@ use std::{
 
 use hongyan_core::{id::Id, time::Timestamp};
 
-use crate::{pool::Pool, schema::KEPT_BY_DAY, sql::cold, trouble::Outcome};
+use crate::{pool::Pool, schema::KEPT_BY_DAY, session::Session, sql::cold, trouble::Outcome};
+
+/// Which of these tables there are.
+const THERE: &str =
+    "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema() AND tablename = ANY ($1)";
 
 const DAY_MS: i64 = 86_400_000;
 /// The bits of an id below its milliseconds.
@@ -55,25 +59,22 @@ impl Days {
 
     /// Makes the tables of a day, where they are not there yet.
     pub(crate) async fn make(&self, pool: &Arc<Pool>, day: Day) -> Outcome<()> {
-        if self.known(day) {
+        self.make_all(pool, [day]).await
+    }
+
+    /// The same for several days, in one transaction.
+    pub(crate) async fn make_all(&self, pool: &Arc<Pool>, days: impl IntoIterator<Item = Day>) -> Outcome<()> {
+        let days: Vec<Day> = days.into_iter().filter(|day| !self.known(*day)).collect();
+        if days.is_empty() {
             return Ok(());
         }
         let db = pool.lend().await?;
         db.enter();
         db.begin().await?;
-        // Two nodes that make the same tables at once: the second finds them there.
-        db.query(cold::SCHEMA_LOCK, &[]).await?;
-        for (table, _) in KEPT_BY_DAY {
-            let name = table_name(table, day);
-            let (from, to) = (first_id(day), first_id(day + 1));
-            db.batch(&format!(
-                "CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ({from}) TO ({to})"
-            ))
-            .await?;
-        }
+        make_missing(&db, &days).await?;
         db.commit().await?;
         db.settled();
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(day);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(days);
         Ok(())
     }
 
@@ -81,4 +82,24 @@ impl Days {
     pub(crate) fn forget(&self, day: Day) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&day);
     }
+}
+
+async fn make_missing(db: &Session, days: &[Day]) -> Outcome<()> {
+    // Two nodes that make the same tables at once: the second finds them there.
+    db.query(cold::SCHEMA_LOCK, &[]).await?;
+    let tables = days.iter().flat_map(|day| KEPT_BY_DAY.map(|(table, _)| (table, *day, table_name(table, *day))));
+    let tables: Vec<(&str, Day, String)> = tables.collect();
+    let names: Vec<&str> = tables.iter().map(|(_, _, name)| name.as_str()).collect();
+    let there = db.query(THERE, &[&names]).await?;
+    let there = there.iter().map(|row| Ok(row.try_get(0)?)).collect::<Outcome<BTreeSet<String>>>()?;
+    let mut making = String::new();
+    for (table, day, name) in tables.iter().filter(|(_, _, name)| !there.contains(name)) {
+        let (from, to) = (first_id(*day), first_id(day + 1));
+        // A table that is made apart and then attached locks nobody out of the others; PARTITION OF would.
+        making += &format!(
+            "CREATE TABLE {name} (LIKE {table} INCLUDING ALL); \
+             ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to});"
+        );
+    }
+    if making.is_empty() { Ok(()) } else { db.batch(&making).await }
 }

@@ -135,9 +135,7 @@ async fn start(pool: Arc<Pool>, db: &Session) -> Outcome<Arc<PostgresStore>> {
 
     let engine = Engine::new(Arc::clone(&pool), ids, clock, me);
     let today = day_of(now);
-    for day in today - 1..=today + 3 {
-        engine.days.make(&pool, day).await?;
-    }
+    engine.days.make_all(&pool, today - 1..=today + 3).await?;
     lanes::read(&pool, &engine.memory, 0..BUCKETS, now).await?;
     Ok(Arc::new(PostgresStore::new(engine, Life {})))
 }
