@@ -82,13 +82,15 @@ pub fn backup(file: &Path, to: &Path) -> Result<Holdings, BackupError> {
     if !store.sniff()? {
         return Err(BackupError::Absent { file });
     }
-    let target = Target { to };
+    let log = beside(&file, "-wal");
+    let log_bytes_max = length(&log) + LOG_GROWTH_BYTES_MAX.max(length(&file) / 2);
+    let target = Target { to, log, log_bytes_max };
     target.refuse_taken()?;
     let source = store.connect_reading()?;
     store.version_check(&source)?;
     // Each process its own, for two may be asked for the same backup at a time.
     let fresh = Fresh::beside(to, &format!(".{}.new", process::id())).map_err(|error| target.unwritable(error))?;
-    target.copy(&file, &source, fresh.path())?;
+    target.copy(&source, fresh.path())?;
     drop(source);
     let holdings = check(fresh.path())?;
     target.refuse_taken()?;
@@ -96,9 +98,18 @@ pub fn backup(file: &Path, to: &Path) -> Result<Holdings, BackupError> {
     Ok(holdings)
 }
 
+/// How long a file is; nothing where there is none.
+fn length(file: &Path) -> u64 {
+    fs::metadata(file).map_or(0, |file| file.len())
+}
+
 /// Where the backup goes.
 struct Target<'a> {
     to: &'a Path,
+    /// The store's write-ahead log, which cannot start over meanwhile.
+    log: PathBuf,
+    /// How long it may become.
+    log_bytes_max: u64,
 }
 
 impl Target<'_> {
@@ -115,10 +126,7 @@ impl Target<'_> {
     }
 
     /// Copies what `source` sees at this moment.
-    fn copy(&self, file: &Path, source: &Connection, fresh: &Path) -> Result<(), BackupError> {
-        let log = beside(file, "-wal");
-        let length = |file: &Path| fs::metadata(file).map_or(0, |file| file.len());
-        let log_bytes_max = length(&log) + LOG_GROWTH_BYTES_MAX.max(length(file) / 2);
+    fn copy(&self, source: &Connection, fresh: &Path) -> Result<(), BackupError> {
         let unwritable = |error: rusqlite::Error| self.unwritable(error);
         let mut copy = Connection::open_with_flags(fresh, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(unwritable)?;
         // Nobody else knows the copy, and it is synced when it is complete.
@@ -131,7 +139,7 @@ impl Target<'_> {
         loop {
             match copying.step(STEP_PAGES).map_err(unwritable)? {
                 StepResult::Done => return Ok(()),
-                StepResult::More if length(&log) <= log_bytes_max => {}
+                StepResult::More if length(&self.log) <= self.log_bytes_max => {}
                 StepResult::More => return Err(BackupError::Overtaken { to: self.to.to_owned() }),
                 _ => return Err(self.unwritable("another program has it open")),
             }
@@ -161,4 +169,26 @@ pub(crate) fn holdings(db: &Connection) -> Outcome<Holdings> {
         }
     }
     Ok(Holdings { messages: count("SELECT count(*) FROM message")?, open })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backup_that_is_overtaken_gives_up() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let store = directory.path().join("hongyan.db");
+        let source = Connection::open(&store).expect("opens");
+        source.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("sets");
+        let pages = u64::try_from(2 * STEP_PAGES).expect("positive") * 4_096;
+        source.execute_batch(&format!("CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob({pages}))")).expect("writes");
+        let to = directory.path().join("backup.db");
+        let copy = |log_bytes_max| {
+            let fresh = Fresh::beside(&to, ".new").expect("makes");
+            Target { to: &to, log: beside(&store, "-wal"), log_bytes_max }.copy(&source, fresh.path())
+        };
+        assert!(matches!(copy(0), Err(BackupError::Overtaken { .. })));
+        copy(u64::MAX).expect("is quick enough");
+    }
 }
