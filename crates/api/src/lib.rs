@@ -1,9 +1,10 @@
-//! The native `/v1` API: in this version the look-up of a message with its life line, and what capture providers kept. Both
-//! need the administrator's token. Replies are JSON; errors are problem details (RFC 9457).
+//! The native `/v1` API: in this version the look-up of a message with its life line, what capture providers kept, and the nodes
+//! of the store. All need the administrator's token. Replies are JSON; errors are problem details (RFC 9457).
 
 mod auth;
 mod captures;
 mod messages;
+mod nodes;
 mod problem;
 mod wire;
 
@@ -29,6 +30,7 @@ pub fn router(api: Api, admin: AdminToken) -> Router {
     Router::new()
         .route("/v1/messages/{id}", get(messages::read))
         .route("/v1/captures", get(captures::list))
+        .route("/v1/nodes", get(nodes::list))
         .fallback(|| async { Problem::not_found("there is no such path under /v1") })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(middleware::from_fn_with_state(admin, auth::require_admin))

@@ -12,7 +12,16 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::{backup, config::Config, demo, node, plan::Plan, reference, talk::say, vault::Vault, verify};
+use crate::{
+    backup,
+    config::{Config, StorePlace},
+    demo, node, nodes,
+    plan::Plan,
+    reference,
+    talk::say,
+    vault::Vault,
+    verify,
+};
 
 /// One message gateway for an organisation: CMSI in, mail out.
 #[derive(Debug, Parser)]
@@ -32,6 +41,9 @@ enum Command {
         /// Plan to apply first, unless it is the one that was applied last.
         #[arg(long, value_name = "FILE")]
         plan: Option<PathBuf>,
+        /// Go on although the database's settings may lose what it has confirmed. Loudly; never where messages matter.
+        #[arg(long = "unsafe")]
+        is_unsafe: bool,
     },
     /// Start a node that captures what it would send, send the documents' samples to it and show what became of them.
     Demo {
@@ -53,6 +65,18 @@ enum Command {
         /// Plan to check.
         #[arg(long, value_name = "FILE")]
         plan: Option<PathBuf>,
+    },
+    /// Ask a running node who works on the store: every node, whether it lives, its buckets, when it was heard of.
+    Nodes {
+        /// Configuration file; without it, hongyan.toml where that exists. HONGYAN_ADMIN_TOKEN gives the token.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The node to ask; without it, where the configuration has one listen.
+        #[arg(long, value_name = "HOST:PORT")]
+        server: Option<String>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Copy the embedded store into a file, whether or not a node runs on it. Prints what the copy holds.
     Backup {
@@ -87,9 +111,13 @@ pub fn run() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr();
     match cli.command {
-        Command::Serve { config, plan } => serve(config, plan),
+        Command::Serve { config, plan, is_unsafe } => serve(config, plan, is_unsafe),
         Command::Demo { listen, data, once } => ended(block_on(demo::run(listen, data, once))),
         Command::Check { config, plan } => check(config, plan),
+        Command::Nodes { config, server, json } => match Config::load(config.as_deref()) {
+            Ok(config) => ended(block_on(nodes::run(&config, server.as_deref(), json)).map(|()| true)),
+            Err(error) => wrong(&error),
+        },
         Command::Backup { config, to } => on_embedded(config, |config, file| backup::backup(config, file, &to)),
         Command::Restore { config, from } => on_embedded(config, |config, file| backup::restore(config, file, &from)),
         Command::Review { config } => on_embedded(config, |_, file| backup::review(file)),
@@ -99,16 +127,16 @@ pub fn run() -> ExitCode {
     }
 }
 
-fn serve(config: Option<PathBuf>, plan: Option<PathBuf>) -> ExitCode {
+fn serve(config: Option<PathBuf>, plan: Option<PathBuf>, is_unsafe: bool) -> ExitCode {
     match load(config, plan) {
-        Ok((config, plan)) => ended(block_on(async { node::serve(&config, plan).await.map(|()| true) })),
+        Ok((config, plan)) => ended(block_on(node::serve(&config, plan, is_unsafe)).map(|()| true)),
         Err(error) => wrong(&error),
     }
 }
 
 fn check(config: Option<PathBuf>, plan: Option<PathBuf>) -> ExitCode {
     match load(config, plan) {
-        Ok((config, _)) => match config.sqlite_path().and_then(|path| Ok(hongyan_store_sqlite::inspect(path)?)) {
+        Ok((config, _)) => match inspect(&config) {
             Ok(state) => {
                 say(&format!("configuration and plan are valid; the store {state}"));
                 ExitCode::SUCCESS
@@ -120,6 +148,14 @@ fn check(config: Option<PathBuf>, plan: Option<PathBuf>) -> ExitCode {
         },
         Err(error) => wrong(&error),
     }
+}
+
+/// What can be said of the store without taking it.
+fn inspect(config: &Config) -> anyhow::Result<String> {
+    Ok(match config.store()? {
+        StorePlace::Sqlite(path) => hongyan_store_sqlite::inspect(path)?.to_string(),
+        StorePlace::Postgres(_) => anyhow::bail!("this version cannot open it yet"),
+    })
 }
 
 /// Does something with the file of the embedded store. Where the store is another one, the command is wrong.
@@ -140,7 +176,11 @@ fn load(config: Option<PathBuf>, plan: Option<PathBuf>) -> anyhow::Result<(Confi
     Vault::check(&config.secret_file)?;
     let plan = plan.as_deref().map(Plan::load).transpose()?;
     if let Some((plan, _)) = &plan {
-        verify::plan(plan, config.sqlite_path()?.exists()).context("in the plan")?;
+        let may_hold_more = match config.store()? {
+            StorePlace::Sqlite(path) => path.exists(),
+            StorePlace::Postgres(_) => true,
+        };
+        verify::plan(plan, may_hold_more).context("in the plan")?;
     }
     Ok((config, plan))
 }

@@ -2,23 +2,25 @@
 //! plans. Every key can be given by the environment instead, which wins.
 
 use std::{
-    fs,
+    fmt, fs,
     io::ErrorKind,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The keys of `hongyan.toml`.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Address and port to listen on. `HONGYAN_LISTEN`
     pub listen: String,
-    /// Where messages are kept: `sqlite:PATH`. `HONGYAN_STORE`
+    /// Where messages are kept: `sqlite:PATH` for one node, or `postgres://USER:PASSWORD@HOST/DATABASE` for any number of nodes
+    /// on one database. Several hosts, parted by commas, with `?target_session_attrs=read-write`: whichever takes writes.
+    /// `HONGYAN_STORE`
     pub store: String,
     /// The file of the keys that seal credentials in the store; made at the first start. Keep a copy of it apart from the
     /// store's. `HONGYAN_SECRET_FILE`
@@ -36,6 +38,22 @@ impl Default for Config {
             secret_file: "data/master.key".into(),
             admin_token: String::new(),
         }
+    }
+}
+
+/// Where messages are kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum StorePlace<'a> {
+    /// The embedded store in this file, for one node.
+    Sqlite(&'a Path),
+    /// The PostgreSQL database that this connection string names, for many. It may hold a password: never show it.
+    Postgres(&'a str),
+}
+
+/// Without what nobody else may know: the token, and the store's password.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config").field("listen", &self.listen).finish_non_exhaustive()
     }
 }
 
@@ -58,8 +76,12 @@ impl Config {
         Ok(config)
     }
 
+    /// The parser's own words would show the line that is wrong, and with it the password that may stand there.
     fn parse(text: &str) -> anyhow::Result<Self> {
-        Ok(toml::from_str(text)?)
+        toml::from_str(text).map_err(|error: toml::de::Error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            anyhow!("line {}: {}", before.matches('\n').count() + 1, error.message())
+        })
     }
 
     fn override_by(&mut self, lookup: impl Fn(&str) -> Option<String>) -> anyhow::Result<()> {
@@ -77,7 +99,7 @@ impl Config {
             self.secret_file = value.into();
         }
         self.listen_address()?;
-        self.sqlite_path()?;
+        self.store()?;
         let token = self.admin_token.chars().count();
         ensure!(token == 0 || token >= 8, "admin_token is too short: give at least 8 characters, or none");
         Ok(())
@@ -93,14 +115,26 @@ impl Config {
             .with_context(|| format!("listen = {:?} is not an address and port such as 127.0.0.1:8080", self.listen))
     }
 
+    /// Where messages are kept.
+    ///
+    /// # Errors
+    /// When `store` names no store that this version has. It is not repeated, for it may hold a password.
+    pub fn store(&self) -> anyhow::Result<StorePlace<'_>> {
+        match self.store.split_once(':') {
+            Some(("sqlite", path)) if !path.is_empty() => Ok(StorePlace::Sqlite(Path::new(path))),
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => Ok(StorePlace::Postgres(&self.store)),
+            _ => bail!("store is neither of the form sqlite:PATH nor postgres://USER:PASSWORD@HOST/DATABASE"),
+        }
+    }
+
     /// The file of the embedded store.
     ///
     /// # Errors
-    /// When `store` names no store that this version has.
+    /// When `store` names another one.
     pub fn sqlite_path(&self) -> anyhow::Result<&Path> {
-        match self.store.split_once(':') {
-            Some(("sqlite", path)) if !path.is_empty() => Ok(Path::new(path)),
-            _ => bail!("store = {:?} is not of the form sqlite:PATH", self.store),
+        match self.store()? {
+            StorePlace::Sqlite(path) => Ok(path),
+            StorePlace::Postgres(_) => bail!("store names a PostgreSQL database, and this is for sqlite:PATH"),
         }
     }
 }
@@ -128,5 +162,29 @@ mod tests {
         assert_eq!(config.listen, "127.0.0.1:2");
         assert!(config.override_by(|name| (name == "HONGYAN_LISTEN").then(|| "here".to_owned())).is_err());
         assert!(config.override_by(|name| (name == "HONGYAN_STORE").then(|| "mysql:x".to_owned())).is_err());
+    }
+
+    #[test]
+    fn a_store_is_a_file_or_a_database() {
+        let of = |store: &str| Config { store: store.to_owned(), ..Config::default() };
+        assert!(of("sqlite:a b.db").store().expect("a file") == StorePlace::Sqlite(Path::new("a b.db")));
+        let several = "postgresql://u:p@a,b:5433/hongyan?target_session_attrs=read-write";
+        for url in ["postgres://db/hongyan", several] {
+            assert!(of(url).store().expect("a database") == StorePlace::Postgres(url));
+            assert!(of(url).sqlite_path().is_err());
+        }
+        for wrong in ["", "sqlite:", "postgres:", "postgres:db", "hongyan.db"] {
+            assert!(of(wrong).store().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn no_error_repeats_a_password() {
+        let wrong = Config { store: "postgrse://u:canary@db/h".to_owned(), ..Config::default() };
+        let said = wrong.store().map(drop).expect_err("misspelt");
+        assert!(!format!("{said:#} {wrong:?}").contains("canary"));
+        let said =
+            Config::parse("listen = \"127.0.0.1:1\"\nstore = \"postgres://u:canary@db\n").expect_err("unfinished");
+        assert!(format!("{said:#}").contains("line 2") && !format!("{said:#}").contains("canary"), "{said:#}");
     }
 }

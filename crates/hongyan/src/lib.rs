@@ -7,6 +7,7 @@
 //! | [`node`] | a node: store, intake, dispatcher, and their start and stop |
 //! | [`http`], `patience` | listening, and which part answers which path |
 //! | [`status`] | `/healthz`, `/readyz`, `/metrics` |
+//! | [`nodes`] | who works on the store, asked of a running node |
 //! | [`backup`] | the embedded store into a file and back |
 //! | [`demo`] | the demonstration |
 //! | [`reference`] | docs/config.md, generated from the structs of `config` and `plan` |
@@ -18,6 +19,7 @@ pub mod demo;
 mod fetch;
 pub mod http;
 pub mod node;
+pub mod nodes;
 mod patience;
 pub mod plan;
 pub mod reference;

@@ -1,8 +1,9 @@
 //! A node: its parts, in the order in which they start and stop.
 //!
 //! Start: store, keys, plan, setup, recovery of what was in flight when the node last stopped, dispatcher, listener. Stop:
-//! not ready, no new leases (which also lets waiting requests answer), requests end, calls in flight end or are given up,
-//! outcomes are recorded, the store closes. Whatever is cut short is recovered by the next start.
+//! not ready (and where other nodes can take over, a moment for whoever sends requests to see it), no new leases (which also
+//! lets waiting requests answer), requests end, calls in flight end or are given up, outcomes are recorded, the store closes.
+//! Whatever is cut short is recovered by the next start, or by another node.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -16,7 +17,7 @@ use hongyan_core::{
     store::{Captures, Store},
 };
 use hongyan_delivery::{DeliveryMetrics, Dispatcher, DispatcherDeps, OpenChannel, Upkeeper, recovery_policies};
-use hongyan_intake::{Expander, Intake, IntakeDeps, IntakeMetrics, Waiting};
+use hongyan_intake::{Expander, Intake, IntakeDeps, IntakeMetrics, OutcomePoller, Waiting};
 use prometheus_client::registry::Registry;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -25,7 +26,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::Config,
+    config::{Config, StorePlace},
     http::{self, Parts},
     plan::Plan,
     status::Status,
@@ -37,6 +38,9 @@ use crate::{
 
 /// How often a node looks whether something was declared anew.
 const SETUP_POLL: Duration = Duration::from_secs(1);
+/// How long a stopping node that others can stand in for goes on, not ready, before it takes no more requests: whoever
+/// distributes them looks about every second.
+const LEAD: Duration = Duration::from_secs(2);
 /// How long a stopping node waits for its store, after the dispatcher has had [`hongyan_core::limits::STOP_WAIT`] and a few
 /// seconds more: 30 s in all.
 const CLOSE_WAIT: Duration = Duration::from_secs(4);
@@ -54,14 +58,14 @@ pub struct Node {
     background: Vec<JoinHandle<()>>,
 }
 
-/// Runs a node until SIGTERM or SIGINT.
+/// Runs a node until SIGTERM or SIGINT. `is_unsafe`: also on a database that may lose what it has confirmed.
 ///
 /// # Errors
 /// What keeps it from starting, in words for the operator.
-pub async fn serve(config: &Config, plan: Option<(Plan, String)>) -> anyhow::Result<()> {
+pub async fn serve(config: &Config, plan: Option<(Plan, String)>, is_unsafe: bool) -> anyhow::Result<()> {
     // Before anything else, so that no signal can come too early.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let node = Node::start(config, plan).await?;
+    let node = Node::start(config, plan, is_unsafe).await?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
@@ -73,15 +77,13 @@ pub async fn serve(config: &Config, plan: Option<(Plan, String)>) -> anyhow::Res
 }
 
 impl Node {
-    /// Starts a node.
+    /// Starts a node. `is_unsafe`: also on a database that may lose what it has confirmed.
     ///
     /// # Errors
     /// What keeps it from starting, in words for the operator.
-    pub async fn start(config: &Config, plan: Option<(Plan, String)>) -> anyhow::Result<Self> {
-        let path = config.sqlite_path()?;
-        let store = hongyan_store_sqlite::open(path, hongyan_store_sqlite::Options::default()).await?;
-        let captures: Arc<dyn Captures> = Arc::clone(&store) as Arc<dyn Captures>;
-        let store: Arc<dyn Store> = store;
+    pub async fn start(config: &Config, plan: Option<(Plan, String)>, is_unsafe: bool) -> anyhow::Result<Self> {
+        let store = open(config, is_unsafe).await?;
+        let captures = Arc::clone(&store) as Arc<dyn Captures>;
         let vault = Vault::open(&config.secret_file, &*store).await?;
         let (ids, clock) = (store.ids(), store.clock());
         let channels = ChannelDeps { captures, ids: Arc::clone(&ids), clock: Arc::clone(&clock) };
@@ -107,6 +109,7 @@ impl Node {
         tracing::info!(ready = recovered.ready, unknown = recovered.unknown, poison = recovered.poison, "recovered");
 
         let expander = Arc::new(Expander::new(Arc::clone(&store), Arc::clone(&ids), Arc::clone(&clock)));
+        let poller = OutcomePoller::new(Arc::clone(&store), Arc::clone(&waiting));
         let deps = IntakeDeps {
             store: Arc::clone(&store),
             ids,
@@ -125,6 +128,7 @@ impl Node {
 
         let background = vec![
             tokio::spawn(async move { expander.run().await }),
+            tokio::spawn(poller.run()),
             tokio::spawn(upkeep(Upkeeper { store: Arc::clone(&store), clock, setup: Arc::clone(&setup), policies })),
             tokio::spawn(follow_setup(Arc::clone(&store), vault, setup, Arc::clone(&dispatcher))),
         ];
@@ -144,6 +148,9 @@ impl Node {
     /// Stops it: everything in flight ends or is given back, nothing accepted is lost.
     pub async fn stop(self) {
         self.status.set_ready(false);
+        if self.has_peers().await {
+            tokio::time::sleep(LEAD).await;
+        }
         self.stop_http.cancel();
         // Together: a stopping dispatcher tells those who wait that nothing will move, so that they can answer.
         let (served, ()) = tokio::join!(self.serving, self.dispatcher.stop());
@@ -157,6 +164,20 @@ impl Node {
             tracing::error!("the store did not close in time; what it had not written was not answered");
         }
     }
+
+    /// Whether other nodes can take the requests that this one does not take any more.
+    async fn has_peers(&self) -> bool {
+        let nodes = tokio::time::timeout(LEAD, self.store.nodes()).await;
+        nodes.is_ok_and(|nodes| nodes.is_ok_and(|nodes| nodes.iter().any(|node| node.alive && !node.this)))
+    }
+}
+
+/// Opens the store that is configured.
+async fn open(config: &Config, is_unsafe: bool) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(match config.store()? {
+        StorePlace::Sqlite(path) => hongyan_store_sqlite::open(path, hongyan_store_sqlite::Options::default()).await?,
+        StorePlace::Postgres(_) => anyhow::bail!("this version cannot open it yet (unsafe: {is_unsafe})"),
+    })
 }
 
 async fn upkeep(upkeeper: Upkeeper) {

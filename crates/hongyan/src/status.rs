@@ -1,8 +1,11 @@
 //! `/healthz` (the process runs), `/readyz` (it takes messages: not stopping, the store writes) and `/metrics` (Prometheus).
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{
@@ -19,6 +22,9 @@ use prometheus_client::{
     metrics::{family::Family, gauge::Gauge},
     registry::Registry,
 };
+
+/// How long the store has to show that it writes: whoever asks does not wait much longer.
+const PING_WAIT: Duration = Duration::from_secs(2);
 
 /// What can be asked of a node about itself.
 pub struct Status {
@@ -72,9 +78,11 @@ impl Status {
         if !self.ready.load(Ordering::Acquire) {
             return (StatusCode::SERVICE_UNAVAILABLE, "starting or stopping\n").into_response();
         }
-        match self.store.ping(self.clock.now()).await {
-            Ok(()) => "ready\n".into_response(),
-            Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+        let unready = |why: String| (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response();
+        match tokio::time::timeout(PING_WAIT, self.store.ping(self.clock.now())).await {
+            Ok(Ok(())) => "ready\n".into_response(),
+            Ok(Err(error)) => unready(error.to_string()),
+            Err(_) => unready(format!("the store has not answered for {PING_WAIT:?}")),
         }
     }
 

@@ -54,8 +54,8 @@ impl Vault {
     pub const CHECK_NOTE: &str = "master_key_check";
 
     /// Opens the key file of a deployment, or makes one where neither the file nor a store that was set up exists. The file
-    /// is written and synced before its check value goes into the store; of two first nodes one wins, the other deletes its
-    /// file again.
+    /// is written and synced before its check value goes into the store; of several first nodes one wins, the others delete
+    /// their files again.
     ///
     /// # Errors
     /// When the file cannot be read or written, is no key file, or does not match the store.
@@ -69,7 +69,7 @@ impl Vault {
                     "the key file {} is missing, and the store was set up with one: put the file back (secret_file names it)",
                     path.display()
                 );
-                (Self::make(path).with_context(|| format!("while making the key file {}", path.display()))?, true)
+                Self::make(path).with_context(|| format!("while making the key file {}", path.display()))?
             }
             Err(error) => return Err(error).with_context(|| format!("while reading the key file {}", path.display())),
         };
@@ -78,9 +78,17 @@ impl Vault {
         if vault.keys.iter().all(|key| key.check() != kept) {
             if made {
                 fs::remove_file(path).with_context(|| format!("while removing {}", path.display()))?;
-                bail!("another node set the store up at the same moment: give this node that node's key file");
+                bail!(
+                    "another node set the store up at the same moment, with a key of its own: copy that node's key file to {} \
+                     and start again",
+                    path.display()
+                );
             }
-            bail!("the key file {} is not the one that this store was set up with", path.display());
+            bail!(
+                "the key file {} is not the one that this store was set up with: copy the key file of a node that works to \
+                 its place (secret_file names it)",
+                path.display()
+            );
         }
         Ok(vault)
     }
@@ -139,13 +147,14 @@ impl Vault {
         Ok(Self { keys })
     }
 
-    fn make(path: &Path) -> anyhow::Result<Self> {
+    /// Makes the key file, or opens the one that another process made there meanwhile. Answers whether it was made here.
+    fn make(path: &Path) -> anyhow::Result<(Self, bool)> {
         let mut bytes = [0; KEY_LEN];
         SystemRandom::new().fill(&mut bytes).ok().context("the system gives no random numbers")?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
-        // Under another name until it is whole, so that a crash leaves either no key file or a good one.
-        let fresh = path.with_extension("new");
+        // Under a name of this process alone until it is whole, so that a crash leaves either no key file or a good one.
+        let fresh = path.with_extension(format!("new.{}", std::process::id()));
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
         writeln!(
             file,
@@ -154,10 +163,18 @@ impl Vault {
         writeln!(file, "{}", BASE64.encode(bytes))?;
         file.sync_all()?;
         // A link, for unlike a renaming it never replaces a key file that somebody else made meanwhile.
-        fs::hard_link(&fresh, path)?;
+        let linked = fs::hard_link(&fresh, path);
         fs::remove_file(&fresh)?;
-        File::open(folder)?.sync_all()?;
-        Ok(Self { keys: vec![Key::new(bytes)] })
+        match linked {
+            Ok(()) => {
+                File::open(folder)?.sync_all()?;
+                Ok((Self { keys: vec![Key::new(bytes)] }, true))
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                Ok((Self::parse(&fs::read_to_string(path)?)?, false))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Seals `text` for one field of one record, such as `provider/smtp-main/password`.
@@ -233,6 +250,18 @@ mod tests {
         assert!(vault(2).unseal("app/a/secret", &sealed).is_err());
         assert!(vault(1).unseal("app/a/secret", "plain").is_err());
         assert_ne!(sealed, vault(1).seal("app/a/secret", "鸿雁").expect("sealed"), "never twice the same nonce");
+    }
+
+    #[test]
+    fn of_two_who_make_the_same_file_one_does() {
+        let folder = tempfile::tempdir().expect("a directory");
+        let path = folder.path().join("keys/master.key");
+        let (first, made) = Vault::make(&path).expect("made");
+        assert!(made);
+        let (second, made) = Vault::make(&path).expect("opened");
+        assert!(!made);
+        assert_eq!(first.keys[0].check(), second.keys[0].check());
+        assert_eq!(fs::read_dir(folder.path().join("keys")).expect("listed").count(), 1, "nothing else is left there");
     }
 
     #[test]

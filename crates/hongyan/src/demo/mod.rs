@@ -56,7 +56,7 @@ pub async fn run(listen: SocketAddr, data: PathBuf, once: bool) -> anyhow::Resul
     };
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let plan = Plan::parse(PLAN).context("in the demo's plan")?;
-    let node = Node::start(&config, Some((plan, sha256_hex(PLAN.as_bytes())))).await?;
+    let node = Node::start(&config, Some((plan, sha256_hex(PLAN.as_bytes()))), false).await?;
     let address = node.address();
     let mut lines = Vec::new();
     for sample in &SAMPLES {
