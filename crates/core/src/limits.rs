@@ -47,6 +47,9 @@ pub const TIME_TO_LIVE: Duration = Duration::from_secs(24 * 60 * 60);
 /// Handlers that wait for outcomes at a time; beyond that the answer is success at once (design 7).
 pub const WAITERS_MAX: usize = 2_000;
 
+/// How long a node's lease must still last for a call that cannot be taken back to begin (`guides/reliability.md` B4).
+pub const LEASE_MARGIN: Duration = Duration::from_secs(5);
+
 /// Consecutive crashes while in flight from which a delivery is sent alone (design 4).
 pub const CRASHES_BEFORE_ALONE: u8 = 3;
 /// How long before the end of a provider's duplicate window we stop trusting it (design 4).

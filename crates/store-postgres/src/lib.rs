@@ -15,10 +15,15 @@
 //! | `memory`, `lanes` | what this node holds, and where something waits |
 //! | `row`, `trouble` | rows and errors, from and to SQL |
 
+mod audience;
+mod buckets;
+mod audience;
 mod claim;
 mod clock;
+mod columns;
 mod days;
 mod engine;
+mod finish;
 mod lanes;
 mod life;
 mod memory;
@@ -27,6 +32,7 @@ mod nodes;
 mod open;
 mod ops;
 mod pool;
+mod queue;
 mod reads;
 mod row;
 mod schema;
@@ -38,6 +44,7 @@ mod store;
 mod submit;
 mod target;
 mod trouble;
+mod workers;
 
 pub use open::{OpenError, Options, open};
 pub use store::PostgresStore;

@@ -76,6 +76,8 @@ pub(crate) struct Known {
     pub turns: HashMap<(ChannelNo, Priority), AppNo>,
     /// The channel that wants to send a suspect and waits until nothing else is in flight, and when it last asked.
     pub wish: Option<(ChannelNo, Timestamp)>,
+    /// How far the search for what is over has come, by bucket: the last id that it looked at.
+    pub expired_to: HashMap<u8, i64>,
 }
 
 impl Memory {

@@ -15,3 +15,11 @@ macro_rules! statements {
 
 pub(crate) mod cold;
 pub(crate) mod hot;
+pub(crate) mod page;
+pub(crate) mod plan;
+pub(crate) mod read;
+pub(crate) mod recover;
+pub(crate) mod read;
+pub(crate) mod plan;
+pub(crate) mod page;
+pub(crate) mod node;

@@ -19,7 +19,7 @@ use hongyan_core::{
 
 use crate::{
     claim,
-    engine::Engine,
+    engine::{Engine, SHARED_LANE},
     life::Life,
     nodes,
     ops::{
@@ -41,16 +41,20 @@ use crate::{
 pub struct PostgresStore {
     engine: Arc<Engine>,
     submitter: Submitter,
-    settler: Settler,
+    settler: Arc<Settler>,
+    /// The lane of the depth counters on which claims count.
+    claims: i16,
     capturer: Capturer,
     life: Life,
 }
 
 impl PostgresStore {
     pub(crate) fn new(engine: Arc<Engine>, life: Life) -> Self {
+        let lane = SHARED_LANE + 1;
         Self {
-            submitter: Submitter::start(Arc::clone(&engine)),
-            settler: Settler::start(Arc::clone(&engine)),
+            submitter: Submitter::start(&engine, lane),
+            settler: Arc::new(Settler::start(&engine, lane + Submitter::LANES)),
+            claims: lane + Submitter::LANES + Settler::LANES,
             capturer: Capturer::start(Arc::clone(&engine)),
             engine,
             life,
@@ -96,7 +100,7 @@ impl Messages for PostgresStore {
 #[async_trait]
 impl Deliveries for PostgresStore {
     async fn claim(&self, channel: ChannelNo, limit: usize, now: Timestamp) -> StoreResult<Vec<Lease>> {
-        claim::claim(&self.engine, &self.settler, channel, limit, now).await
+        claim::claim(&self.engine, &self.settler, self.claims, channel, limit, now).await
     }
 
     async fn cargo_read(&self, messages: Vec<Id>) -> StoreResult<Vec<(Id, Cargo)>> {

@@ -1,26 +1,154 @@
-//! Storing requests.
+//! Storing requests: whatever waits when a worker comes by is stored in one commit, message, content, first page and
+//! idempotency key. What is due now is born leased where the channel has a free slot and nothing waits before it (design 3);
+//! that is decided as requests leave the queue, in their order, so that none overtakes another.
 
-use std::sync::Arc;
+mod commit;
+mod request;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use hongyan_core::{
+    setup::ChannelNo,
     store::{Batch, StoreResult, Submitted},
     time::Timestamp,
 };
 
-use crate::engine::Engine;
+use self::{commit::commit, request::Request};
+use crate::{engine::Engine, pool::closed, queue::Queue, stage::Stage, trouble::Trouble, workers::Workers};
 
-/// Stores requests; concurrent ones share commits.
-pub(crate) struct Submitter {}
+/// Workers, each with a commit of its own under way: while one waits for the disk, the other prepares.
+const WORKERS: i16 = 2;
+/// How often a commit is tried that collides with another.
+const TRIES: u32 = 6;
+
+/// Stores requests.
+pub(crate) struct Submitter {
+    queue: Arc<Queue<Request>>,
+    workers: Workers,
+}
 
 impl Submitter {
-    /// Starts its workers.
-    pub(crate) fn start(_engine: Arc<Engine>) -> Self {
-        Self {}
+    /// Starts the workers, which count on lanes from `lane` on.
+    pub(crate) fn start(engine: &Arc<Engine>, lane: i16) -> Self {
+        let queue = Queue::new();
+        let workers = Workers::start(WORKERS, |n| work(Arc::clone(engine), Arc::clone(&queue), lane + n));
+        Self { queue, workers }
     }
-    /// Stores a request.
-    pub(crate) async fn submit(&self, _batch: Batch, _now: Timestamp) -> StoreResult<Submitted> {
-        Err(crate::pool::closed().told())
+
+    /// How many lanes of the depth counters it needs.
+    pub(crate) const LANES: i16 = WORKERS;
+
+    /// Stores a request, or refuses it when too many wait. Everything up to the queue happens when this is first polled.
+    pub(crate) async fn submit(&self, batch: Batch, now: Timestamp) -> StoreResult<Submitted> {
+        let (request, answer) = Request::new(batch, now);
+        self.queue.push_or_refuse(request.size(), |room| request.with(room))?;
+        answer.await.unwrap_or_else(|_| Err(Trouble::Unconfirmed("the store gave no answer".to_owned()).told()))
     }
+
     /// Refuses everything new and finishes what waits.
-    pub(crate) async fn close(&self) {}
+    pub(crate) async fn close(&self) {
+        self.queue.close();
+        self.workers.ended().await;
+    }
+}
+
+async fn work(engine: Arc<Engine>, queue: Arc<Queue<Request>>, lane: i16) {
+    while let Some(requests) = queue.take(|requests| decide(&engine, requests)).await {
+        together(&engine, lane, requests).await;
+    }
+}
+
+/// Decides which requests are born leased, and takes their slots at the desk. What is left ready counts as waiting at once, for
+/// whoever comes next.
+fn decide(engine: &Engine, requests: &mut [Request]) {
+    let links = engine.links();
+    let mut known = engine.memory.lock();
+    let mut free: HashMap<ChannelNo, bool> = HashMap::new();
+    for request in requests {
+        let Some(parcel) = request.parcel() else { continue };
+        let channel = request.batch.channel;
+        if parcel.track.due <= request.now {
+            let free = free.entry(channel).or_insert_with(|| known.may_be_born_leased(channel, request.now));
+            *free = *free && links.desk.reserve(channel);
+            if *free {
+                request.lease();
+                continue;
+            }
+        }
+        known.became_ready(&parcel);
+    }
+}
+
+/// Commits requests together, or, where one of them is refused, each alone.
+async fn together(engine: &Engine, lane: i16, requests: Vec<Request>) {
+    match commit_again(engine, lane, &requests).await {
+        Ok((stage, answers)) => follow(engine, requests, stage, answers).await,
+        Err(trouble) if requests.len() == 1 || !trouble.is_refusal() => refuse(engine, requests, &trouble),
+        Err(_) => {
+            for request in requests {
+                let alone = vec![request];
+                match commit_again(engine, lane, &alone).await {
+                    Ok((stage, answers)) => follow(engine, alone, stage, answers).await,
+                    Err(trouble) => refuse(engine, alone, &trouble),
+                }
+            }
+        }
+    }
+}
+
+async fn commit_again(engine: &Engine, lane: i16, requests: &[Request]) -> Result<(Stage, Vec<Submitted>), Trouble> {
+    let mut tried = 1;
+    loop {
+        match commit(engine, lane, requests).await {
+            Err(trouble) if trouble.is_collision() && tried < TRIES => {
+                tokio::time::sleep(std::time::Duration::from_millis(u64::from(5 * tried))).await;
+                tried += 1;
+            }
+            other => return other,
+        }
+    }
+}
+
+async fn follow(engine: &Engine, requests: Vec<Request>, stage: Stage, answers: Vec<Submitted>) {
+    engine.committed(requests.len());
+    // A slot whose request turned out to be a repeat goes back.
+    let repeats = requests.iter().zip(&answers).filter(|(_, answer)| **answer != Submitted::Stored);
+    release(engine, repeats.map(|(request, _)| request));
+    engine.follow(stage).await;
+    for (request, answer) in requests.into_iter().zip(answers) {
+        request.answer(Ok(answer));
+    }
+}
+
+fn refuse(engine: &Engine, requests: Vec<Request>, trouble: &Trouble) {
+    release(engine, &requests);
+    for request in requests {
+        request.answer(Err(trouble.told()));
+    }
+}
+
+fn release<'a>(engine: &Engine, requests: impl IntoIterator<Item = &'a Request>) {
+    let mut slots: BTreeMap<ChannelNo, usize> = BTreeMap::new();
+    for request in requests.into_iter().filter(|request| request.is_leased()) {
+        *slots.entry(request.batch.channel).or_default() += 1;
+    }
+    let links = engine.links();
+    for (channel, slots) in slots {
+        for _ in 0..slots {
+            links.desk.release(channel);
+        }
+    }
+}
+
+/// What is told to a request that waits when the store is dropped.
+impl Drop for Submitter {
+    fn drop(&mut self) {
+        self.queue.close();
+        for request in self.queue.rest() {
+            request.answer(Err(closed().told()));
+        }
+    }
 }

@@ -52,6 +52,9 @@ statements! {
     SUSPECT = "SELECT d.due, d.parcel, d.id FROM delivery d \
         WHERE d.bucket = $1 AND d.channel = $2 AND d.state = 0 AND d.crashes >= 3 AND d.due <= $3 \
         ORDER BY d.due, d.parcel, d.id LIMIT 1";
+    /// The first due time after $3 among what waits in channel $2 to be sent alone.
+    SUSPECT_AFTER = "SELECT min(d.due) FROM delivery d \
+        WHERE d.bucket = $1 AND d.channel = $2 AND d.state = 0 AND d.crashes >= 3 AND d.due > $3";
     /// Leases one such parcel, as `CLAIM` does.
     CLAIM_SUSPECT = concat!("WITH h AS (\
             SELECT d.id, d.due, d.parcel FROM delivery d \
@@ -78,4 +81,105 @@ statements! {
     DEPTH_ADD = "INSERT INTO depth (bucket, channel, node, lane, ready) \
         SELECT $1, x.channel, $2, $3, x.by FROM unnest($4::integer[], $5::bigint[]) x (channel, by) \
         ON CONFLICT (bucket, channel, node, lane) DO UPDATE SET ready = depth.ready + excluded.ready";
+    /// Keeps idempotency keys: arrays of app ($2), key ($3), fingerprint ($4), message ($5) and when they are forgotten ($6). A key
+    /// that is known stays as it is, unless it was to be forgotten by $7.
+    KEYS_KEEP = "INSERT INTO idempotency AS i (bucket, app, key, fingerprint, message, expires) \
+        SELECT $1, x.app, x.key, x.fingerprint, x.message, x.expires \
+        FROM unnest($2::integer[], $3::text[], $4::bytea[], $5::bigint[], $6::bigint[]) x (app, key, fingerprint, message, expires) \
+        ORDER BY x.app, x.key \
+        ON CONFLICT (bucket, app, key) DO UPDATE \
+            SET fingerprint = excluded.fingerprint, message = excluded.message, expires = excluded.expires, answer = NULL \
+            WHERE i.expires <= $7";
+    /// What is kept under keys: arrays of app ($2) and key ($3).
+    KEYS_READ = "SELECT i.app, i.key, i.message, i.fingerprint \
+        FROM unnest($2::integer[], $3::text[]) x (app, key) JOIN idempotency i ON i.bucket = $1 AND i.app = x.app AND i.key = x.key";
+    /// New messages, as columns.
+    MESSAGE_INSERT = "INSERT INTO message (bucket, id, app, channel, dialect, operation, caller, priority, accepted, expires, \
+            last, attachments, content) \
+        SELECT $1, x.id, x.app, x.channel, x.dialect, x.operation, x.caller, x.priority, x.accepted, x.expires, x.last, \
+            x.attachments, x.content \
+        FROM unnest($2::bigint[], $3::integer[], $4::integer[], $5::text[], $6::text[], $7::text[], $8::smallint[], \
+            $9::bigint[], $10::bigint[], $11::bigint[], $12::integer[], $13::bytea[]) \
+            x (id, app, channel, dialect, operation, caller, priority, accepted, expires, last, attachments, content)";
+    /// Attachments of new messages, as columns.
+    ATTACHMENT_INSERT = "INSERT INTO attachment (bucket, message, no, body) \
+        SELECT $1, x.message, x.no, x.body FROM unnest($2::bigint[], $3::integer[], $4::bytea[]) x (message, no, body)";
+    /// New deliveries that are to come, as columns; those in state 1 are held by node $15 in epoch $16 since $17.
+    DELIVERY_INSERT = "INSERT INTO delivery (bucket, id, message, parcel, channel, priority, app, state, lease, tries, crashes, \
+            due, expires, maybe_duplicate, reason, recipient, address, node, epoch, leased) \
+        SELECT $1, x.id, x.message, x.parcel, x.channel, x.priority, x.app, x.state, x.lease, 0, 0, x.due, x.expires, false, \
+            x.reason, x.recipient, x.address, CASE WHEN x.state = 1 THEN $15::smallint END, \
+            CASE WHEN x.state = 1 THEN $16::bigint END, CASE WHEN x.state = 1 THEN $17::bigint END \
+        FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::smallint[], $7::integer[], $8::smallint[], \
+            $9::integer[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[]) \
+            x (id, message, parcel, channel, priority, app, state, lease, due, expires, reason, recipient, address)";
+    /// New deliveries that will never be tried, as the same columns.
+    DONE_INSERT = "INSERT INTO done (bucket, id, message, parcel, channel, priority, app, state, lease, tries, crashes, \
+            due, expires, maybe_duplicate, reason, recipient, address) \
+        SELECT $1, x.id, x.message, x.parcel, x.channel, x.priority, x.app, x.state, x.lease, 0, 0, x.due, x.expires, false, \
+            x.reason, x.recipient, x.address \
+        FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::smallint[], $7::integer[], $8::smallint[], \
+            $9::integer[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[]) \
+            x (id, message, parcel, channel, priority, app, state, lease, due, expires, reason, recipient, address)";
+    /// Begins the expansion of messages ($2).
+    EXPANSION_INSERT = "INSERT INTO expansion (bucket, message, cursor) \
+        SELECT $1, x.message, 0 FROM unnest($2::bigint[]) x (message)";
+    /// Who follows ($3) in later pages of messages ($2).
+    AUDIENCE_INSERT = "INSERT INTO audience (bucket, message, rest) \
+        SELECT $1, x.message, x.rest FROM unnest($2::bigint[], $3::bytea[]) x (message, rest)";
+    /// Ends deliveries: arrays of id ($2), the lease ($3) and state ($4) at which they must stand, and where they stand then: state
+    /// ($5), reason ($6), tries ($7), crashes ($8), first try ($9), perhaps sent before ($10), more attempts ($11). Counts on
+    /// lane $13 of node $12. Answers those that stood so.
+    FINISH = "WITH x AS (\
+            SELECT * FROM unnest($2::bigint[], $3::integer[], $4::smallint[], $5::smallint[], $6::text[], $7::smallint[], \
+                $8::smallint[], $9::bigint[], $10::boolean[], $11::text[]) \
+                x (id, lease, was, state, reason, tries, crashes, first_try, maybe_duplicate, attempts)), \
+        g AS (\
+            DELETE FROM delivery d USING x WHERE d.bucket = $1 AND d.id = x.id AND d.lease = x.lease AND d.state = x.was \
+            RETURNING d.id, d.message, d.parcel, d.channel, d.priority, d.app, x.was, x.state, x.reason, d.lease, x.tries, \
+                x.crashes, d.due, d.expires, x.first_try, x.maybe_duplicate, d.recipient, d.address, \
+                d.attempts || x.attempts::jsonb AS attempts), \
+        k AS (\
+            INSERT INTO depth (bucket, channel, node, lane, ready) \
+            SELECT $1, g.channel, $12, $13, -count(*) FROM g WHERE g.was = 0 GROUP BY g.channel \
+            ON CONFLICT (bucket, channel, node, lane) DO UPDATE SET ready = depth.ready + excluded.ready) \
+        INSERT INTO done (bucket, id, message, parcel, channel, priority, app, state, lease, tries, crashes, due, expires, \
+            first_try, maybe_duplicate, reason, recipient, address, attempts) \
+        SELECT $1, g.id, g.message, g.parcel, g.channel, g.priority, g.app, g.state, g.lease, g.tries, g.crashes, g.due, \
+            g.expires, g.first_try, g.maybe_duplicate, g.reason, g.recipient, g.address, g.attempts FROM g \
+        RETURNING id";
+    /// Moves deliveries that are still to come, as `FINISH` does, with a due time ($14). A call that cannot be taken back (state
+    /// 2) may be begun only by a node whose lease lasts beyond $15.
+    KEEP = "WITH x AS (\
+            SELECT * FROM unnest($2::bigint[], $3::integer[], $4::smallint[], $5::smallint[], $6::text[], $7::smallint[], \
+                $8::smallint[], $9::bigint[], $10::boolean[], $11::text[], $14::bigint[]) \
+                x (id, lease, was, state, reason, tries, crashes, first_try, maybe_duplicate, attempts, due)), \
+        d AS (\
+            UPDATE delivery w SET state = x.state, reason = x.reason, tries = x.tries, crashes = x.crashes, due = x.due, \
+                first_try = x.first_try, maybe_duplicate = x.maybe_duplicate, attempts = w.attempts || x.attempts::jsonb, \
+                node = CASE WHEN x.state <> 0 THEN w.node END, epoch = CASE WHEN x.state <> 0 THEN w.epoch END, \
+                leased = CASE WHEN x.state <> 0 THEN w.leased END \
+            FROM x WHERE w.bucket = $1 AND w.id = x.id AND w.lease = x.lease AND w.state = x.was \
+              AND (x.state <> 2 OR EXISTS (SELECT 1 FROM node n WHERE n.number = w.node AND n.epoch = w.epoch \
+                   AND n.ended IS NULL AND n.lease_until > to_timestamp($15::bigint / 1000.0))) \
+            RETURNING w.id, w.channel, x.was, x.state), \
+        k AS (\
+            INSERT INTO depth (bucket, channel, node, lane, ready) \
+            SELECT $1, d.channel, $12, $13, count(*) FILTER (WHERE d.was <> 0) - count(*) FILTER (WHERE d.state <> 0) \
+            FROM d WHERE (d.was = 0) <> (d.state = 0) GROUP BY d.channel \
+            ON CONFLICT (bucket, channel, node, lane) DO UPDATE SET ready = depth.ready + excluded.ready) \
+        SELECT d.id FROM d";
+    /// Changes deliveries that are done, of which a later truth is known, as `FINISH` does.
+    DONE_CHANGE = "UPDATE done d SET state = x.state, reason = x.reason, tries = x.tries, crashes = x.crashes, \
+            first_try = x.first_try, maybe_duplicate = x.maybe_duplicate, attempts = d.attempts || x.attempts::jsonb \
+        FROM unnest($2::bigint[], $3::integer[], $4::smallint[], $5::smallint[], $6::text[], $7::smallint[], \
+            $8::smallint[], $9::bigint[], $10::boolean[], $11::text[]) \
+            x (id, lease, was, state, reason, tries, crashes, first_try, maybe_duplicate, attempts) \
+        WHERE d.bucket = $1 AND d.id = x.id AND d.lease = x.lease AND d.state = x.was RETURNING d.id";
+    /// Open deliveries ($2), locked in the order of their ids, with their attempts.
+    LOCK = concat!("SELECT ", row_columns!(), ", d.attempts::text FROM delivery d \
+        WHERE d.bucket = $1 AND d.id = ANY ($2::bigint[]) ORDER BY d.id FOR UPDATE");
+    /// Deliveries ($2) that are done, likewise.
+    LOCK_DONE = concat!("SELECT ", row_columns!(), ", d.attempts::text FROM done d \
+        WHERE d.bucket = $1 AND d.id = ANY ($2::bigint[]) ORDER BY d.id FOR UPDATE");
 }

@@ -1,0 +1,148 @@
+//! Rows on their way into the tables, turned into columns: a statement takes an array per column and as many rows as there are.
+
+use std::collections::BTreeMap;
+
+use hongyan_core::{
+    delivery::{Reason, State, Track},
+    id::Id,
+    message::Priority,
+    setup::{AppNo, ChannelNo},
+    store::NewDelivery,
+    time::Timestamp,
+};
+
+use crate::{
+    engine::Registration,
+    row::{Row, priority_number, signed, state_number},
+    session::{Param, Query},
+    sql::hot,
+};
+
+/// What the deliveries of a page have in common.
+#[derive(Clone, Copy)]
+pub(crate) struct Page {
+    pub message: Id,
+    pub app: AppNo,
+    pub priority: Priority,
+    pub channel: ChannelNo,
+    /// The parcel that its ready deliveries make.
+    pub parcel: Id,
+}
+
+impl Page {
+    /// A delivery of this page as a row that stands at `track`.
+    pub(crate) const fn row(&self, id: Id, track: Track) -> Row {
+        let Self { message, app, priority, channel, parcel } = *self;
+        Row { id, message, parcel, channel, app, priority, track }
+    }
+}
+
+/// New deliveries of one bucket: those to come, and those that were never to be tried.
+#[derive(Default)]
+pub(crate) struct Deliveries<'a> {
+    open: Columns<'a>,
+    done: Columns<'a>,
+    depth: BTreeMap<ChannelNo, i64>,
+    /// The depths as columns, made at the end.
+    channels: Vec<i32>,
+    by: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Columns<'a> {
+    id: Vec<i64>,
+    message: Vec<i64>,
+    parcel: Vec<i64>,
+    channel: Vec<i32>,
+    priority: Vec<i16>,
+    app: Vec<i32>,
+    state: Vec<i16>,
+    lease: Vec<i32>,
+    due: Vec<i64>,
+    expires: Vec<i64>,
+    reason: Vec<Option<&'static str>>,
+    recipient: Vec<&'a str>,
+    address: Vec<Option<&'a str>>,
+}
+
+/// By whom and since when those are held that are born leased, and who counts what is not.
+pub(crate) struct Holder {
+    node: i16,
+    epoch: i64,
+    leased: i64,
+    lane: i16,
+}
+
+impl Holder {
+    /// This node, from `now` on, counting on `lane`.
+    pub(crate) fn new(me: Registration, now: Timestamp, lane: i16) -> Self {
+        Self { node: i16::from(me.number), epoch: me.epoch, leased: now.ms(), lane }
+    }
+}
+
+impl<'a> Deliveries<'a> {
+    /// Adds a delivery of a page, standing at `track`.
+    pub(crate) fn push(&mut self, page: &Page, delivery: &'a NewDelivery, track: &Track) {
+        let columns = if track.state.is_open() { &mut self.open } else { &mut self.done };
+        columns.id.push(delivery.id.get());
+        columns.message.push(page.message.get());
+        columns.parcel.push(page.parcel.get());
+        columns.channel.push(signed(page.channel.0));
+        columns.priority.push(priority_number(page.priority));
+        columns.app.push(signed(page.app.0));
+        columns.state.push(state_number(track.state));
+        columns.lease.push(signed(track.lease));
+        columns.due.push(track.due.ms());
+        columns.expires.push(track.expires.ms());
+        columns.reason.push(track.reason.map(Reason::as_str));
+        columns.recipient.push(&delivery.recipient);
+        columns.address.push((delivery.address != delivery.recipient).then_some(delivery.address.as_str()));
+        if track.state == State::Ready {
+            *self.depth.entry(page.channel).or_default() += 1;
+        }
+    }
+
+    /// No more follows: what is to be counted is known.
+    pub(crate) fn finished(mut self) -> Self {
+        let counted = std::mem::take(&mut self.depth);
+        (self.channels, self.by) = counted.into_iter().map(|(channel, by)| (signed(channel.0), by)).unzip();
+        self
+    }
+
+    /// The statements that insert them into `bucket`.
+    pub(crate) fn queries<'q>(&'q self, bucket: &'q i16, holder: &'q Holder, queries: &mut Vec<Query<'q>>) {
+        if !self.open.id.is_empty() {
+            let mut params = self.open.params(bucket);
+            params.extend([&holder.node as Param<'q>, &holder.epoch, &holder.leased]);
+            queries.push(Query { sql: hot::DELIVERY_INSERT, params });
+        }
+        if !self.done.id.is_empty() {
+            queries.push(Query { sql: hot::DONE_INSERT, params: self.done.params(bucket) });
+        }
+        if !self.channels.is_empty() {
+            let params: Vec<Param<'q>> = vec![bucket, &holder.node, &holder.lane, &self.channels, &self.by];
+            queries.push(Query { sql: hot::DEPTH_ADD, params });
+        }
+    }
+}
+
+impl Columns<'_> {
+    fn params<'q>(&'q self, bucket: &'q i16) -> Vec<Param<'q>> {
+        vec![
+            bucket,
+            &self.id,
+            &self.message,
+            &self.parcel,
+            &self.channel,
+            &self.priority,
+            &self.app,
+            &self.state,
+            &self.lease,
+            &self.due,
+            &self.expires,
+            &self.reason,
+            &self.recipient,
+            &self.address,
+        ]
+    }
+}

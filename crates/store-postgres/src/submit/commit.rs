@@ -1,0 +1,257 @@
+//! The transaction of a few requests: a statement per table and bucket, with a row for each. Without idempotency keys nothing
+//! in it depends on an answer, so it goes out in one write; with keys, what is known already is found out first.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use hongyan_core::{
+    delivery::State,
+    id::{Id, bucket_of_key},
+    limits,
+    message::Idempotency,
+    setup::AppNo,
+    store::Submitted,
+};
+
+use super::request::Request;
+use crate::{
+    columns::{Deliveries, Holder},
+    engine::Engine,
+    row::{id_read, number, priority_number, signed},
+    session::{Param, Query, Session},
+    sql::hot,
+    stage::Stage,
+    trouble::Outcome,
+};
+
+/// Commits requests; answers what follows, and what each is told.
+pub(super) async fn commit(engine: &Engine, lane: i16, requests: &[Request]) -> Outcome<(Stage, Vec<Submitted>)> {
+    let last = |request: &Request| request.batch.page.last().map_or(request.batch.message.id, |delivery| delivery.id);
+    let ids = requests.iter().flat_map(|request| [request.batch.message.id, last(request)]);
+    engine.days.make_room(&engine.pool, ids).await?;
+    let db = engine.pool.lend().await?;
+    db.enter();
+    let answers = if requests.iter().any(|request| request.batch.idempotency.is_some()) {
+        db.begin().await?;
+        let stored = async {
+            let answers = Keys::keep(&db, requests).await?;
+            let tables = Tables::of(engine, lane, requests, |n| answers[n] == Submitted::Stored);
+            db.query_all(&tables.queries()).await?;
+            Ok(answers)
+        };
+        match stored.await {
+            Ok(answers) => {
+                db.commit().await?;
+                answers
+            }
+            Err(trouble) => {
+                db.rollback().await;
+                db.settled();
+                return Err(trouble);
+            }
+        }
+    } else {
+        let tables = Tables::of(engine, lane, requests, |_| true);
+        let stored = db.transact(&tables.queries()).await;
+        db.settled();
+        stored?;
+        vec![Submitted::Stored; requests.len()]
+    };
+    db.settled();
+    Ok((stage(requests, &answers), answers))
+}
+
+/// What follows the commit.
+fn stage(requests: &[Request], answers: &[Submitted]) -> Stage {
+    let mut stage = Stage::default();
+    for (request, _) in requests.iter().zip(answers).filter(|(_, answer)| **answer == Submitted::Stored) {
+        if request.is_leased() {
+            let rows = request.batch.page.iter().zip(&request.tracks);
+            let held = rows.filter(|(_, track)| track.state == State::Leased);
+            stage.held.extend(held.map(|(delivery, track)| request.page.row(delivery.id, *track)));
+            stage.leases.push(request.lease_of());
+        } else {
+            stage.ready.extend(request.parcel());
+        }
+    }
+    stage
+}
+
+/// The requests of one bucket as columns.
+#[derive(Default)]
+struct Bucket<'a> {
+    id: Vec<i64>,
+    app: Vec<i32>,
+    channel: Vec<i32>,
+    dialect: Vec<&'static str>,
+    operation: Vec<&'a str>,
+    caller: Vec<&'a str>,
+    priority: Vec<i16>,
+    accepted: Vec<i64>,
+    expires: Vec<i64>,
+    last: Vec<i64>,
+    attachments: Vec<i32>,
+    content: Vec<&'a [u8]>,
+    files: Files<'a>,
+    expanding: Vec<i64>,
+    rest: Vec<&'a [u8]>,
+    deliveries: Deliveries<'a>,
+}
+
+#[derive(Default)]
+struct Files<'a> {
+    message: Vec<i64>,
+    no: Vec<i32>,
+    body: Vec<&'a [u8]>,
+}
+
+/// All rows of a transaction, by bucket.
+struct Tables<'a> {
+    buckets: BTreeMap<i16, Bucket<'a>>,
+    holder: Holder,
+}
+
+impl<'a> Tables<'a> {
+    fn of(engine: &Engine, lane: i16, requests: &'a [Request], is_new: impl Fn(usize) -> bool) -> Self {
+        let mut buckets: BTreeMap<i16, Bucket<'a>> = BTreeMap::new();
+        for (_, request) in requests.iter().enumerate().filter(|(n, _)| is_new(*n)) {
+            let bucket = i16::from(request.batch.message.id.bucket());
+            buckets.entry(bucket).or_default().push(request);
+        }
+        for bucket in buckets.values_mut() {
+            bucket.deliveries = std::mem::take(&mut bucket.deliveries).finished();
+        }
+        let now = requests.last().map_or_else(|| engine.now(), |request| request.now);
+        Self { buckets, holder: Holder::new(engine.me(), now, lane) }
+    }
+
+    fn queries(&self) -> Vec<Query<'_>> {
+        let mut queries = Vec::new();
+        for (bucket, rows) in &self.buckets {
+            rows.queries(bucket, &self.holder, &mut queries);
+        }
+        queries
+    }
+}
+
+impl<'a> Bucket<'a> {
+    fn push(&mut self, request: &'a Request) {
+        let (batch, message) = (&request.batch, &request.batch.message);
+        self.id.push(message.id.get());
+        self.app.push(signed(message.app.0));
+        self.channel.push(signed(batch.channel.0));
+        self.dialect.push(message.dialect.as_str());
+        self.operation.push(&message.operation);
+        self.caller.push(&message.user);
+        self.priority.push(priority_number(message.priority));
+        self.accepted.push(message.accepted.ms());
+        self.expires.push(message.expires.ms());
+        self.last.push(batch.page.last().map_or(message.id, |delivery| delivery.id).get());
+        self.attachments.push(i32::try_from(batch.attachments.len()).unwrap_or(i32::MAX));
+        self.content.push(&request.content);
+        for (no, body) in (0..).zip(batch.attachments.iter()) {
+            self.files.message.push(message.id.get());
+            self.files.no.push(no);
+            self.files.body.push(body);
+        }
+        if let Some(rest) = &request.rest {
+            self.expanding.push(message.id.get());
+            self.rest.push(rest);
+        }
+        for (delivery, track) in batch.page.iter().zip(&request.tracks) {
+            self.deliveries.push(&request.page, delivery, track);
+        }
+    }
+
+    fn queries<'q>(&'q self, bucket: &'q i16, holder: &'q Holder, queries: &mut Vec<Query<'q>>) {
+        let params: Vec<Param<'q>> = vec![
+            bucket,
+            &self.id,
+            &self.app,
+            &self.channel,
+            &self.dialect,
+            &self.operation,
+            &self.caller,
+            &self.priority,
+            &self.accepted,
+            &self.expires,
+            &self.last,
+            &self.attachments,
+            &self.content,
+        ];
+        queries.push(Query { sql: hot::MESSAGE_INSERT, params });
+        self.deliveries.queries(bucket, holder, queries);
+        if !self.files.message.is_empty() {
+            let params: Vec<Param<'q>> = vec![bucket, &self.files.message, &self.files.no, &self.files.body];
+            queries.push(Query { sql: hot::ATTACHMENT_INSERT, params });
+        }
+        if !self.expanding.is_empty() {
+            queries.push(Query { sql: hot::EXPANSION_INSERT, params: vec![bucket, &self.expanding] });
+            queries.push(Query { sql: hot::AUDIENCE_INSERT, params: vec![bucket, &self.expanding, &self.rest] });
+        }
+    }
+}
+
+/// The idempotency keys of one bucket as columns.
+#[derive(Default)]
+struct Keys<'a> {
+    app: Vec<i32>,
+    key: Vec<&'a str>,
+    fingerprint: Vec<&'a [u8]>,
+    message: Vec<i64>,
+    expires: Vec<i64>,
+}
+
+impl Keys<'_> {
+    /// Keeps the keys of these requests, each once; answers what each request is: new, seen before, or another one under a
+    /// known key.
+    async fn keep(db: &Session, requests: &[Request]) -> Outcome<Vec<Submitted>> {
+        let mut buckets: BTreeMap<i16, Keys<'_>> = BTreeMap::new();
+        let mut named: HashSet<(AppNo, &str)> = HashSet::new();
+        for request in requests {
+            let Some(Idempotency { key, fingerprint }) = &request.batch.idempotency else { continue };
+            let (app, message) = (request.batch.message.app, request.batch.message.id);
+            // Of several with one key in a commit the first is the one; the others are compared with it.
+            if !named.insert((app, key)) {
+                continue;
+            }
+            let keys = buckets.entry(i16::from(bucket_of_key(app, key))).or_default();
+            keys.app.push(signed(app.0));
+            keys.key.push(key);
+            keys.fingerprint.push(fingerprint);
+            keys.message.push(message.get());
+            keys.expires.push((request.now + limits::IDEMPOTENCY_KEPT).ms());
+        }
+        let now = requests.last().map_or(0, |request| request.now.ms());
+        let mut kept: HashMap<(AppNo, String), (Id, Vec<u8>)> = HashMap::new();
+        for (bucket, keys) in &buckets {
+            keys.keep_bucket(db, bucket, now, &mut kept).await?;
+        }
+        let answer = |request: &Request| {
+            let Some(Idempotency { key, fingerprint }) = &request.batch.idempotency else { return Submitted::Stored };
+            let (app, id) = (request.batch.message.app, request.batch.message.id);
+            match kept.get(&(app, key.clone())) {
+                Some((first, _)) if *first == id => Submitted::Stored,
+                Some((first, said)) if said == fingerprint => Submitted::Seen(*first),
+                _ => Submitted::KeyReused,
+            }
+        };
+        Ok(requests.iter().map(answer).collect())
+    }
+
+    async fn keep_bucket(
+        &self,
+        db: &Session,
+        bucket: &i16,
+        now: i64,
+        kept: &mut HashMap<(AppNo, String), (Id, Vec<u8>)>,
+    ) -> Outcome<()> {
+        let params: [Param<'_>; 7] =
+            [bucket, &self.app, &self.key, &self.fingerprint, &self.message, &self.expires, &now];
+        db.query(hot::KEYS_KEEP, &params).await?;
+        for row in db.query(hot::KEYS_READ, &[bucket, &self.app, &self.key]).await? {
+            let (app, key): (i32, String) = (row.try_get(0)?, row.try_get(1)?);
+            kept.insert((AppNo(number(app)?), key), (id_read(&row, 2)?, row.try_get(3)?));
+        }
+        Ok(())
+    }
+}
