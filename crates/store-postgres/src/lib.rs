@@ -17,7 +17,6 @@
 
 mod audience;
 mod buckets;
-mod audience;
 mod claim;
 mod clock;
 mod columns;

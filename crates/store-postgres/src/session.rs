@@ -156,6 +156,11 @@ impl Session {
         self.batch("BEGIN").await
     }
 
+    /// Begins a transaction whose statements all see one moment, and that changes nothing.
+    pub(crate) async fn begin_reading(&self) -> Outcome<()> {
+        self.batch("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+    }
+
     /// Commits what [`Session::begin`] began.
     pub(crate) async fn commit(&self) -> Outcome<()> {
         if let Err(trouble) = self.batch("COMMIT").await {

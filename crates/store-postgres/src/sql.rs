@@ -19,7 +19,4 @@ pub(crate) mod page;
 pub(crate) mod plan;
 pub(crate) mod read;
 pub(crate) mod recover;
-pub(crate) mod read;
-pub(crate) mod plan;
-pub(crate) mod page;
 pub(crate) mod node;

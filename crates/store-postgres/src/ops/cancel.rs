@@ -1,10 +1,19 @@
 //! Cancelling a message: every delivery that waits, and whoever would have followed in later pages.
 
 use async_trait::async_trait;
-use hongyan_core::{id::Id, time::Timestamp};
+use hongyan_core::{
+    delivery::{Event, step},
+    id::Id,
+    time::Timestamp,
+};
 
 use crate::{
+    audience::expansion_end,
     engine::{Operation, Transaction},
+    finish::{any_policy, finish},
+    reads,
+    row::row_read,
+    sql::page,
     trouble::Outcome,
 };
 
@@ -18,7 +27,21 @@ pub(crate) struct Cancel {
 impl Operation for Cancel {
     type Answer = usize;
 
-    async fn run(&self, _tx: &mut Transaction<'_>) -> Outcome<usize> {
-        Err(crate::pool::closed())
+    async fn run(&self, tx: &mut Transaction<'_>) -> Outcome<usize> {
+        // First, so that a page which is being added meanwhile is there before its deliveries are looked for.
+        expansion_end(tx.db, self.message).await?;
+        let (policy, mut cancelled) = (any_policy(), 0);
+        for range in reads::ranges(tx.db, self.message).await? {
+            let (bucket, message) = (i16::from(range.bucket), self.message.get());
+            let waiting = tx.db.query(page::WAITING_OF_PAGE, &[&bucket, &range.first, &range.last, &message]).await?;
+            let mut ended = Vec::with_capacity(waiting.len());
+            for row in &waiting {
+                let row = row_read(row)?;
+                ended.extend(step(&row.track, &Event::Cancel, &policy, self.now).map(|track| (row, track)));
+            }
+            finish(tx, &ended).await?;
+            cancelled += ended.len();
+        }
+        Ok(cancelled)
     }
 }

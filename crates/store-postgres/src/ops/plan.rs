@@ -1,11 +1,19 @@
-//! Applying a plan: what it declares, in one transaction with the version that tells nodes to read it.
+//! Applying a plan: what it declares, in one transaction with the version that tells nodes to read it. The row of the version is
+//! locked first: of several nodes that start with one plan one applies it, and the others find it applied.
+
+use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use hongyan_core::store::PlanChange;
+use hongyan_core::{
+    setup::User,
+    store::{Declaration, PlanChange},
+};
 
 use crate::{
     engine::{Operation, Transaction},
-    trouble::Outcome,
+    row::{number, signed},
+    sql::plan,
+    trouble::{Outcome, Trouble},
 };
 
 /// The operation.
@@ -17,9 +25,60 @@ pub(crate) struct PlanApply {
 impl Operation for PlanApply {
     type Answer = bool;
 
-    async fn run(&self, _tx: &mut Transaction<'_>) -> Outcome<bool> {
-        Err(crate::pool::closed())
+    async fn run(&self, tx: &mut Transaction<'_>) -> Outcome<bool> {
+        if tx.db.execute(plan::VERSION_RAISE, &[&self.plan.hash]).await? == 0 {
+            return Ok(false);
+        }
+        declare(tx, &self.plan.declarations).await?;
+        people_keep(tx, &self.plan.users).await?;
+        Ok(true)
     }
+}
+
+/// Keeps declarations. A code that is new to its kind gets the next number; one that is known keeps its own.
+async fn declare(tx: &Transaction<'_>, declarations: &[Declaration]) -> Outcome<()> {
+    if declarations.is_empty() {
+        return Ok(());
+    }
+    let mut known: BTreeMap<(String, String), u32> = BTreeMap::new();
+    for row in tx.db.query(plan::DECLARED, &[]).await? {
+        known.insert((row.try_get(0)?, row.try_get(1)?), number(row.try_get(2)?)?);
+    }
+    let mut last: BTreeMap<String, u32> = BTreeMap::new();
+    for row in tx.db.query(plan::NUMBERINGS, &[]).await? {
+        last.insert(row.try_get(0)?, number(row.try_get(1)?)?);
+    }
+    // One statement changes no row twice: of what a plan declares twice the last word counts.
+    let mut kept: BTreeMap<(&str, &str), (i32, &str)> = BTreeMap::new();
+    for Declaration { kind, code, doc, .. } in declarations {
+        let no = *known.entry((kind.clone(), code.clone())).or_insert_with(|| {
+            let last = last.entry(kind.clone()).or_default();
+            *last += 1;
+            *last
+        });
+        kept.insert((kind, code), (signed(no), doc));
+    }
+    let (keys, values): (Vec<_>, Vec<_>) = kept.into_iter().unzip();
+    let (kinds, codes): (Vec<&str>, Vec<&str>) = keys.into_iter().unzip();
+    let (numbers, docs): (Vec<i32>, Vec<&str>) = values.into_iter().unzip();
+    tx.db.execute(plan::DECLARATIONS_KEEP, &[&kinds, &codes, &numbers, &docs]).await?;
+    let (kinds, numbers): (Vec<String>, Vec<i32>) = last.into_iter().map(|(kind, last)| (kind, signed(last))).unzip();
+    tx.db.execute(plan::NUMBERINGS_KEEP, &[&kinds, &numbers]).await?;
+    Ok(())
+}
+
+async fn people_keep(tx: &Transaction<'_>, users: &[User]) -> Outcome<()> {
+    let users: BTreeMap<&str, &User> = users.iter().map(|user| (user.code.as_str(), user)).collect();
+    if users.is_empty() {
+        return Ok(());
+    }
+    let column = |of: fn(&User) -> &str| users.values().map(|user| of(user)).collect::<Vec<_>>();
+    let enabled: Vec<bool> = users.values().map(|user| user.enabled).collect();
+    let (codes, names) = (column(|user| &user.code), column(|user| &user.name));
+    let (emails, phones) = (column(|user| &user.email), column(|user| &user.phone));
+    let (wecoms, openids) = (column(|user| &user.wecom), column(|user| &user.openid));
+    tx.db.execute(plan::PEOPLE_KEEP, &[&codes, &names, &emails, &phones, &wecoms, &openids, &enabled]).await?;
+    Ok(())
 }
 
 /// Keeps a note, unless there is one.
@@ -32,7 +91,12 @@ pub(crate) struct NoteOnce {
 impl Operation for NoteOnce {
     type Answer = String;
 
-    async fn run(&self, _tx: &mut Transaction<'_>) -> Outcome<String> {
-        Err(crate::pool::closed())
+    async fn run(&self, tx: &mut Transaction<'_>) -> Outcome<String> {
+        if tx.db.query_opt(plan::NOTE_KEEP, &[&self.key, &self.value]).await?.is_some() {
+            return Ok(self.value.clone());
+        }
+        let first = tx.db.query_opt(plan::NOTE, &[&self.key]).await?;
+        let first = first.ok_or_else(|| Trouble::Damaged(format!("the note {:?} has gone", self.key)))?;
+        Ok(first.try_get(0)?)
     }
 }

@@ -1,10 +1,116 @@
-//! Forgetting history: whole days of it, and idempotency keys whose time is over.
+//! Forgetting history: whole days of it, never one with something open in it or before it; and idempotency keys whose time is
+//! over. Several nodes may do so at once.
 
 use hongyan_core::{store::StoreResult, time::Timestamp};
 
-use crate::engine::Engine;
+use crate::{
+    days::{Day, day_of, first_id, table_name},
+    engine::Engine,
+    memory::BUCKETS,
+    schema::KEPT_BY_DAY,
+    session::{Query, Session},
+    sql::{cold, page, plan, read},
+    trouble::{Outcome, Trouble},
+};
+
+/// For how many days there are tables before anything is stored in them.
+const DAYS_AHEAD: Day = 3;
+
+/// How long the tables of a day may be waited for before they are dropped: whoever wants to read or write any day meanwhile
+/// waits behind. A day that somebody reads for long (a dump) is dropped in a later round.
+const PATIENCE: &str = "SET LOCAL lock_timeout = '100ms'";
 
 /// Forgets what was accepted before `before`.
-pub(crate) async fn prune(_engine: &Engine, _before: Timestamp, _limit: usize, _now: Timestamp) -> StoreResult<bool> {
-    Err(crate::pool::closed().told())
+pub(crate) async fn prune(engine: &Engine, before: Timestamp, limit: usize, now: Timestamp) -> StoreResult<bool> {
+    prune_told(engine, before, limit, now).await.map_err(|trouble| trouble.told())
+}
+
+async fn prune_told(engine: &Engine, before: Timestamp, limit: usize, now: Timestamp) -> Outcome<bool> {
+    let today = day_of(now);
+    engine.days.make_all(&engine.pool, today..=today + DAYS_AHEAD).await?;
+    let keys_left = keys_forget(engine, limit, now).await?;
+    let days_left = day_forget(engine, before).await?;
+    Ok(keys_left || days_left)
+}
+
+/// Forgets keys whose time is over, at most `limit`; answers whether more are left.
+async fn keys_forget(engine: &Engine, limit: usize, now: Timestamp) -> Outcome<bool> {
+    let (now, most) = (now.ms(), i64::try_from(limit).unwrap_or(i64::MAX));
+    let buckets: Vec<i16> = (0..BUCKETS).map(i16::from).collect();
+    let queries =
+        buckets.iter().map(|bucket| Query { sql: read::KEYS_OVER, params: vec![bucket as _, &now as _, &most as _] });
+    let db = engine.pool.lend().await?;
+    let over = db.query_all(&queries.collect::<Vec<_>>()).await?;
+    let mut left = most;
+    for (bucket, rows) in buckets.iter().zip(over) {
+        let over: i64 = rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(0);
+        if over > 0 && left > 0 {
+            db.execute(read::KEYS_FORGET, &[bucket, &now, &left.min(over)]).await?;
+        }
+        left -= over;
+    }
+    Ok(left < 0)
+}
+
+/// Forgets the oldest day, if it lies before `before` and nothing that is open belongs to it; answers whether more are left.
+async fn day_forget(engine: &Engine, before: Timestamp) -> Outcome<bool> {
+    let db = engine.pool.lend().await?;
+    let mut days = Vec::new();
+    for row in db.query(plan::DAYS, &[]).await? {
+        let name: String = row.try_get(0)?;
+        days.extend(name.rsplit_once('_').and_then(|(_, day)| day.parse::<Day>().ok()));
+    }
+    days.retain(|day| *day < day_of(before));
+    let Some(oldest) = days.iter().copied().min() else { return Ok(false) };
+    let until = first_id(oldest + 1);
+    if is_open(&db, until).await? {
+        return Ok(false);
+    }
+    db.enter();
+    db.begin().await?;
+    let dropped = match day_drop(&db, oldest).await {
+        Ok(true) => db.commit().await.map(|()| true),
+        Ok(false) => {
+            db.rollback().await;
+            Ok(false)
+        }
+        Err(trouble) => {
+            db.rollback().await;
+            // Somebody is at it: another time.
+            if trouble.is_collision() { Ok(false) } else { Err(trouble) }
+        }
+    };
+    db.settled();
+    if !dropped? {
+        return Ok(false);
+    }
+    engine.committed(1);
+    engine.days.forget(oldest);
+    pages_forget(&db, until).await?;
+    Ok(days.len() > 1)
+}
+
+/// Drops the tables of a day, unless something has become open there meanwhile; nobody else can be at them once they are
+/// dropped here.
+async fn day_drop(db: &Session, day: Day) -> Outcome<bool> {
+    db.batch(PATIENCE).await?;
+    db.query(cold::SCHEMA_LOCK, &[]).await?;
+    let names: Vec<String> = KEPT_BY_DAY.iter().map(|(table, _)| table_name(table, day)).collect();
+    db.batch(&format!("DROP TABLE IF EXISTS {}", names.join(", "))).await?;
+    Ok(!is_open(db, first_id(day + 1)).await?)
+}
+
+/// Whether something is still to come of a message with an id before `until`.
+async fn is_open(db: &Session, until: i64) -> Outcome<bool> {
+    let row = db.query_opt(plan::OPEN_BEFORE, &[&until]).await?;
+    Ok(row.ok_or_else(|| Trouble::Damaged("no answer".to_owned()))?.try_get(0)?)
+}
+
+/// Forgets where the pages of messages before `until` lay.
+async fn pages_forget(db: &Session, until: i64) -> Outcome<()> {
+    let buckets: Vec<i16> = (0..BUCKETS).map(i16::from).collect();
+    let queries =
+        buckets.iter().map(|bucket| Query { sql: page::PAGES_FORGET, params: vec![bucket as _, &until as _] });
+    db.query_all(&queries.collect::<Vec<_>>()).await?;
+    Ok(())
 }

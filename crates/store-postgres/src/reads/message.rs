@@ -1,0 +1,149 @@
+//! Messages with their deliveries, and where deliveries stand.
+
+use std::collections::BTreeMap;
+
+use hongyan_core::{
+    id::Id,
+    limits,
+    message::{Dialect, Message, MessageState},
+    ports::Moved,
+    setup::{AppNo, ChannelNo},
+    store::{DeliveryRecord, MessageRecord},
+    time::Timestamp,
+};
+use tokio_postgres::Row as SqlRow;
+
+use super::by_bucket;
+use crate::{
+    engine::Engine,
+    row::{ROW_COLUMNS, attempts_decode, bucket_of, id_read, number, priority_read, row_read},
+    session::{Query, Session},
+    sql::read,
+    trouble::{Outcome, Trouble},
+};
+
+/// The number of the columns that [`message_row`] reads; others may follow.
+pub(super) const MESSAGE_COLUMNS: usize = 9;
+
+/// Where a page of a message lies.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Range {
+    pub message: i64,
+    pub bucket: u8,
+    pub first: i64,
+    pub last: i64,
+}
+
+fn range_read(row: &SqlRow) -> Outcome<Range> {
+    let last = id_read(row, 2)?;
+    Ok(Range { message: row.try_get(0)?, bucket: last.bucket(), first: row.try_get(1)?, last: last.get() })
+}
+
+/// Where the deliveries of a message lie, the first page first.
+pub(crate) async fn ranges(db: &Session, message: Id) -> Outcome<Vec<Range>> {
+    let found = db.query(read::RANGES, &[&bucket_of(message), &vec![message.get()]]).await?;
+    let mut ranges = found.iter().map(range_read).collect::<Outcome<Vec<_>>>()?;
+    ranges.sort_unstable_by_key(|range| range.first);
+    Ok(ranges)
+}
+
+/// Reads what every look-up of a message reads of it.
+pub(super) fn message_row(row: &SqlRow, state: MessageState) -> Outcome<(Message, ChannelNo)> {
+    let dialect: &str = row.try_get(2)?;
+    let message = Message {
+        id: id_read(row, 0)?,
+        app: AppNo(number(row.try_get(1)?)?),
+        dialect: Dialect::from_name(dialect).ok_or_else(|| Trouble::Damaged(format!("the dialect {dialect:?}")))?,
+        operation: row.try_get(3)?,
+        user: row.try_get(4)?,
+        priority: priority_read(row.try_get(5)?)?,
+        state,
+        accepted: Timestamp::from_ms(row.try_get(6)?),
+        expires: Timestamp::from_ms(row.try_get(7)?),
+    };
+    Ok((message, ChannelNo(number(row.try_get(8)?)?)))
+}
+
+/// A message with its deliveries and their attempts, as of one moment.
+pub(crate) async fn message(engine: &Engine, id: Id) -> Outcome<Option<MessageRecord>> {
+    let db = engine.pool.lend().await?;
+    db.enter();
+    db.begin_reading().await?;
+    let found = message_now(&db, id).await;
+    // Nothing was changed: this ends it as well as a commit would.
+    db.rollback().await;
+    db.settled();
+    found
+}
+
+async fn message_now(db: &Session, id: Id) -> Outcome<Option<MessageRecord>> {
+    let Some(row) = db.query_opt(read::MESSAGE, &[&bucket_of(id), &id.get()]).await? else { return Ok(None) };
+    let is_expanding: bool = row.try_get(MESSAGE_COLUMNS)?;
+    let state = if is_expanding { MessageState::Expanding } else { MessageState::Expanded };
+    let (message, channel) = message_row(&row, state)?;
+    let ranges: Vec<_> =
+        ranges(db, id).await?.iter().map(|r| (i16::from(r.bucket), r.message, r.first, r.last)).collect();
+    let queries = ranges.iter().map(|(bucket, message, first, last)| Query {
+        sql: read::DELIVERIES,
+        params: vec![bucket as _, message as _, first as _, last as _],
+    });
+    let found = db.query_all(&queries.collect::<Vec<_>>()).await?;
+    let mut deliveries = found.iter().flatten().map(delivery_read).collect::<Outcome<Vec<_>>>()?;
+    deliveries.sort_unstable_by_key(|delivery| delivery.id);
+    Ok(Some(MessageRecord { message, channel, deliveries }))
+}
+
+fn delivery_read(row: &SqlRow) -> Outcome<DeliveryRecord> {
+    let delivery = row_read(row)?;
+    Ok(DeliveryRecord {
+        id: delivery.id,
+        parcel: delivery.parcel,
+        recipient: row.try_get(ROW_COLUMNS)?,
+        address: row.try_get(ROW_COLUMNS + 1)?,
+        track: delivery.track,
+        attempts: attempts_decode(row.try_get(ROW_COLUMNS + 2)?)?,
+    })
+}
+
+/// Where the deliveries of these messages stand, of those of which nothing is held here.
+pub(crate) async fn outcomes(engine: &Engine, messages: Vec<Id>) -> Outcome<Vec<Moved>> {
+    let elsewhere: Vec<Id> = {
+        let known = engine.memory.lock();
+        messages.into_iter().filter(|message| !known.holds_of(*message)).collect()
+    };
+    if elsewhere.is_empty() {
+        return Ok(Vec::new());
+    }
+    let db = engine.pool.lend().await?;
+    let asked = by_bucket(elsewhere);
+    let queries = asked.iter().map(|(bucket, ids)| Query { sql: read::RANGES, params: vec![bucket as _, ids as _] });
+    let mut buckets: BTreeMap<i16, Ranges> = BTreeMap::new();
+    for row in db.query_all(&queries.collect::<Vec<_>>()).await?.iter().flatten() {
+        let range = range_read(row)?;
+        buckets.entry(i16::from(range.bucket)).or_default().push(range);
+    }
+    let most = limits::PAGE_RECIPIENTS_MAX as i64;
+    let queries = buckets.iter().map(|(bucket, ranges)| Query {
+        sql: read::OUTCOMES,
+        params: vec![bucket as _, &ranges.message as _, &ranges.first as _, &ranges.last as _, &most as _],
+    });
+    let found = db.query_all(&queries.collect::<Vec<_>>()).await?;
+    let moved = |row| row_read(row).map(|row| Moved { message: row.message, delivery: row.id, track: row.track });
+    found.iter().flatten().map(moved).collect()
+}
+
+/// Ranges of one bucket, as columns.
+#[derive(Default)]
+struct Ranges {
+    message: Vec<i64>,
+    first: Vec<i64>,
+    last: Vec<i64>,
+}
+
+impl Ranges {
+    fn push(&mut self, range: Range) {
+        self.message.push(range.message);
+        self.first.push(range.first);
+        self.last.push(range.last);
+    }
+}
