@@ -204,6 +204,7 @@ impl Upkeep for PostgresStore {
         self.submitter.close().await;
         self.capturer.close().await;
         self.settler.close().await;
+        recover::give_back_all(&self.engine, &self.life).await;
         self.life.leave(&self.engine).await;
         self.engine.pool.close();
     }
