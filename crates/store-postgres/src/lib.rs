@@ -8,7 +8,7 @@
 //! | module | question it answers |
 //! |---|---|
 //! | `target`, `session`, `pool` | how the database is reached, and what a connection is |
-//! | `open`, `migrate` | may this database be used, and is its schema ours |
+//! | `open`, `checks`, `migrate`, `refusal` | may this database be used: is it durable, is its schema ours |
 //! | `schema`, `days` | which tables there are, and which days of them |
 //! | `sql` | every statement |
 //! | `engine`, `stage` | how an operation runs, and what follows its commit |
@@ -17,6 +17,7 @@
 
 mod audience;
 mod buckets;
+mod checks;
 mod claim;
 mod clock;
 mod columns;
@@ -33,6 +34,7 @@ mod ops;
 mod pool;
 mod queue;
 mod reads;
+mod refusal;
 mod row;
 mod schema;
 mod session;
@@ -45,5 +47,7 @@ mod target;
 mod trouble;
 mod workers;
 
-pub use open::{OpenError, Options, open};
+pub use checks::{Finding, Grade};
+pub use open::{Inspected, Options, inspect, open};
+pub use refusal::OpenError;
 pub use store::PostgresStore;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_postgres::error::SqlState;
 
 use crate::{
-    open::OpenError,
+    refusal::OpenError,
     row::signed,
     schema::{MIGRATIONS, SCHEMA_TABLE, TABLES, VERSION},
     session::Session,

@@ -2,26 +2,27 @@
 
 use std::{sync::Arc, time::Duration};
 
-use hongyan_core::{
-    id::IdSource,
-    time::{Clock, SystemClock, Timestamp},
-};
+use hongyan_core::id::IdSource;
 
 use crate::{
+    checks::{self, Finding, Settings},
     clock::DatabaseClock,
-    days::day_of,
-    engine::{Engine, Registration},
-    lanes,
-    life::Life,
-    memory::BUCKETS,
-    migrate,
+    days::{Day, day_of},
+    engine::Engine,
+    life::{self, Life, Rhythm},
+    migrate::{self, Found},
+    nodes,
     pool::Pool,
-    session::Session,
-    sql::cold,
+    refusal::OpenError,
+    schema::VERSION,
     store::PostgresStore,
     target::Target,
-    trouble::{Outcome, Trouble},
+    trouble::Outcome,
 };
+
+/// The days whose tables are made at once: clocks differ, and a node may be opened just before midnight.
+const DAYS_BEHIND: Day = 1;
+const DAYS_AHEAD: Day = 3;
 
 /// What a deployment, or a test, may choose.
 #[derive(Clone, Debug)]
@@ -50,60 +51,43 @@ impl Default for Options {
     }
 }
 
-/// Why a store cannot be opened. Each says what is wrong and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// The connection string is wrong.
-    #[error("the connection string cannot be used: {0}")]
-    Url(String),
-    /// The database cannot be reached, or something went wrong on the way.
-    #[error("{0}")]
-    Away(String),
-    /// The search path leads nowhere.
-    #[error(
-        "the database has no schema for the tables: none that search_path names exists (or the role may not use it); \
-         make it by CREATE SCHEMA, or take search_path out of the connection string"
-    )]
-    NoSchema,
-    /// The tables there are another program's.
-    #[error(
-        "the schema {schema:?} has a table {table:?} but no Hongyan store: it belongs to another program and was left \
-         untouched; give the store a database or a schema of its own"
-    )]
-    Foreign {
-        /// The schema.
-        schema: String,
-        /// A table that is in the way.
-        table: String,
-    },
-    /// A newer version of the program made it into what this one cannot use.
-    #[error(
-        "the database has schema version {version}, which needs a program that knows version {oldest}; this one knows \
-         versions up to {known}: use the newer program; the database was left untouched"
-    )]
-    Newer {
-        /// Its version.
-        version: i32,
-        /// The oldest schema version whose program may use it.
-        oldest: i32,
-        /// Ours.
-        known: i32,
-    },
-    /// The database refused.
-    #[error("the database refused: {0}")]
-    Refused(String),
+/// What a look at a database found, for people who ask before they start.
+#[derive(Clone, Debug)]
+pub struct Inspected {
+    /// The server's version, in its own words.
+    pub server_version: String,
+    /// Whether the connection was encrypted.
+    pub is_encrypted: bool,
+    /// The version of the schema; absent where there is none yet.
+    pub schema_version: Option<i32>,
+    /// The schema version that this program makes.
+    pub known_version: i32,
+    /// What there is to say about the server. What is [`crate::Grade::Impossible`] or [`crate::Grade::Unsafe`] keeps a node from starting.
+    pub findings: Vec<Finding>,
 }
 
-impl OpenError {
-    pub(crate) fn from_trouble(trouble: Trouble) -> Self {
-        match &trouble {
-            Trouble::Sql(error) => match error.as_db_error() {
-                Some(said) => Self::Refused(format!("{} ({})", said.message(), said.code().code())),
-                None => Self::Away(trouble.told().to_string()),
-            },
-            _ => Self::Away(trouble.told().to_string()),
+/// Looks at the database that `url` names; changes nothing and registers nothing.
+///
+/// # Errors
+/// It cannot be reached, or its tables are not ours or a newer program's.
+pub async fn inspect(url: &str) -> Result<Inspected, OpenError> {
+    let target = Target::parse(url).map_err(OpenError::Url)?;
+    let db = target.connect().await.map_err(OpenError::from_trouble)?;
+    let settings = Settings::read(&db).await.map_err(OpenError::from_trouble)?;
+    let schema_version = match migrate::look(&db).await? {
+        Found::Empty => None,
+        Found::Version { version, oldest } => {
+            migrate::usable(version, oldest)?;
+            Some(version)
         }
-    }
+    };
+    Ok(Inspected {
+        server_version: settings.server_version(),
+        is_encrypted: settings.is_encrypted(),
+        schema_version,
+        known_version: VERSION,
+        findings: settings.findings(),
+    })
 }
 
 /// Opens the store that `url` names, or makes it where the database is empty, and registers this node.
@@ -112,30 +96,30 @@ impl OpenError {
 /// What keeps the database from being used.
 pub async fn open(url: &str, options: Options) -> Result<Arc<PostgresStore>, OpenError> {
     let target = Arc::new(Target::parse(url).map_err(OpenError::Url)?);
-    let first = target.connect().await.map_err(OpenError::from_trouble)?;
-    migrate::migrate(&first).await?;
-    let pool = Pool::new(target, options.connections);
-    start(pool, &first).await.map_err(OpenError::from_trouble)
+    let pool = Pool::new(Arc::clone(&target), options.connections);
+    let life = Pool::new(target, life::CONNECTIONS);
+    {
+        let db = pool.lend().await.map_err(OpenError::from_trouble)?;
+        let settings = Settings::read(&db).await.map_err(OpenError::from_trouble)?;
+        let objections = checks::objections(settings.findings(), options.is_unsafe);
+        if !objections.is_empty() {
+            return Err(OpenError::Unfit(objections));
+        }
+        migrate::migrate(&db).await?;
+    }
+    start(pool, life, &options).await.map_err(OpenError::from_trouble)
 }
 
-async fn start(pool: Arc<Pool>, db: &Session) -> Outcome<Arc<PostgresStore>> {
+async fn start(pool: Arc<Pool>, life: Arc<Pool>, options: &Options) -> Outcome<Arc<PostgresStore>> {
     let clock = Arc::new(DatabaseClock::default());
-    let before = SystemClock.now();
-    let row = db.query_opt(cold::CLOCK, &[]).await?.ok_or_else(|| Trouble::Damaged("no clock".to_owned()))?;
-    clock.measured(Timestamp::from_ms(row.try_get(0)?), before, SystemClock.now());
-    let now = clock.now();
-
-    let me = Registration { number: 0, epoch: now.ms() };
-    db.batch(&format!(
-        "INSERT INTO node VALUES (0, {}, '', '', now(), now(), now() + interval '1 day', 0, 0, 0, NULL, NULL)",
-        me.epoch
-    ))
-    .await?;
-    let ids = Arc::new(IdSource::new(me.number, None));
-
-    let engine = Engine::new(Arc::clone(&pool), ids, clock, me);
-    let today = day_of(now);
-    engine.days.make_all(&pool, today - 1..=today + 3).await?;
-    lanes::read(&pool, &engine.memory, 0..BUCKETS, now).await?;
-    Ok(Arc::new(PostgresStore::new(engine, Life {})))
+    let registered = nodes::register(&pool, &clock, options.lease).await?;
+    let ids = Arc::new(IdSource::new(registered.me.number, None));
+    ids.renumber(registered.me.number, registered.floor);
+    let engine = Engine::new(pool, ids, clock, registered.me);
+    let today = day_of(engine.now());
+    engine.days.make_all(&engine.pool, today - DAYS_BEHIND..=today + DAYS_AHEAD).await?;
+    life::look_everywhere(&engine).await?;
+    let rhythm = Rhythm { heartbeat: options.heartbeat, lease: options.lease, trust: options.trust };
+    let life = Life::start(&engine, life, rhythm, &registered);
+    Ok(Arc::new(PostgresStore::new(engine, life)))
 }
