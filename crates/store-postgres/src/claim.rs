@@ -85,6 +85,7 @@ struct Claim<'a> {
 
 impl Claim<'_> {
     async fn run(&self, limit: usize) -> Outcome<Vec<Lease>> {
+        self.engine.see(self.now);
         if limit == 0 || self.engine.memory.lock().holds_suspect() {
             return Ok(Vec::new());
         }

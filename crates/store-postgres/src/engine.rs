@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -50,6 +50,8 @@ pub(crate) struct Engine {
     pub days: Days,
     me: Mutex<Registration>,
     links: Mutex<Links>,
+    /// The latest moment that a claim has named.
+    latest: AtomicI64,
     commits: AtomicU64,
     operations: AtomicU64,
 }
@@ -86,6 +88,7 @@ impl Engine {
             days: Days::default(),
             me: Mutex::new(me),
             links: Mutex::default(),
+            latest: AtomicI64::new(0),
             commits: AtomicU64::new(0),
             operations: AtomicU64::new(0),
         })
@@ -114,6 +117,17 @@ impl Engine {
     /// The moment by the node's clock.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// A claim is made at this moment.
+    pub(crate) fn see(&self, now: Timestamp) {
+        self.latest.fetch_max(now.ms(), Ordering::Relaxed);
+    }
+
+    /// The moment by which what waits is due or not, where the caller names none: that of claims, which the node's clock goes by
+    /// as well, unless somebody moves time by hand.
+    pub(crate) fn latest(&self) -> Timestamp {
+        self.now().max(Timestamp::from_ms(self.latest.load(Ordering::Relaxed)))
     }
 
     /// A transaction of so many operations was committed.

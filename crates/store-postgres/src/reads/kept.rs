@@ -32,7 +32,7 @@ pub(crate) async fn depths(engine: &Engine) -> Outcome<Vec<Depth>> {
     if counted.is_empty() {
         return Ok(Vec::new());
     }
-    let now = engine.now();
+    let now = engine.latest();
     lanes::read(&engine.pool, &engine.memory, 0..BUCKETS, now).await?;
     let known = engine.memory.lock();
     let mut depths = Vec::with_capacity(counted.len());

@@ -64,7 +64,7 @@ statements! {
         DELETE FROM idempotency k USING o WHERE k.bucket = $1 AND k.app = o.app AND k.key = o.key";
     /// Captures before $2, the newest first: at most $3, and after the first as many as have $4 bytes together.
     CAPTURES = "SELECT c.id, c.message, c.provider, c.at, c.sender, c.recipients, c.body FROM (\
-            SELECT n.id, row_number() OVER (ORDER BY n.id DESC) AS no, sum(n.bytes) OVER (ORDER BY n.id DESC) AS bytes \
+            SELECT n.id, row_number() OVER (ORDER BY n.id DESC) AS no, (sum(n.bytes) OVER (ORDER BY n.id DESC))::bigint AS bytes \
             FROM (SELECT f.id, octet_length(f.body)::bigint AS bytes FROM capture f \
                   WHERE f.bucket = $1 AND f.id < $2 ORDER BY f.id DESC LIMIT $3) n) p \
         JOIN capture c ON c.bucket = $1 AND c.id = p.id WHERE p.no = 1 OR p.bytes <= $4 ORDER BY c.id DESC";
@@ -81,7 +81,7 @@ statements! {
     /// Of the oldest captures, at most $2, forgets so many ($3), and so many more that they have so many bytes ($4). Answers how
     /// many went, and their bytes.
     CAPTURES_FORGET = "WITH o AS (\
-            SELECT f.id, f.bytes, row_number() OVER (ORDER BY f.id) AS no, sum(f.bytes) OVER (ORDER BY f.id) AS upto \
+            SELECT f.id, f.bytes, row_number() OVER (ORDER BY f.id) AS no, (sum(f.bytes) OVER (ORDER BY f.id))::bigint AS upto \
             FROM (SELECT c.id, octet_length(c.body)::bigint AS bytes FROM capture c \
                   WHERE c.bucket = $1 ORDER BY c.id LIMIT $2) f), \
         g AS (\
