@@ -14,6 +14,7 @@
 //! | [`message`], [`content`], [`address`] | what is sent, to whom |
 //! | [`setup`] | what a deployment declares: apps, channels, providers, people |
 //! | [`store`], [`channel`], [`ports`], [`lease`] | the ports, and what crosses them |
+//! | [`transfer`] | what moves from one store to another |
 //! | [`id`], [`time`], [`limits`], [`text`] | identifiers, time, every bound, control characters |
 
 pub mod address;
@@ -34,3 +35,4 @@ pub mod share;
 pub mod store;
 pub mod text;
 pub mod time;
+pub mod transfer;

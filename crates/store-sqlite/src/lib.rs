@@ -15,6 +15,7 @@
 //! | `ready`, `held`, `memory` | whose turn it is, what is in flight |
 //! | `readers`, `reads` | how looking things up stays out of the writer's way |
 //! | `backup`, `restore`, `review` | how a copy is made beside a node, how it comes back, what is held because of it |
+//! | `source` | what is in it, for a move to another store |
 //! | `checkpoint` | how the write-ahead log stays short |
 //! | `row`, `audience`, `trouble` | rows, stored audiences and errors, from and to SQL |
 
@@ -34,6 +35,7 @@ mod restore;
 mod review;
 mod row;
 mod schema;
+mod source;
 mod store;
 mod transaction;
 mod trouble;
@@ -43,4 +45,5 @@ pub use backup::{BackupError, Holdings, backup};
 pub use open::{Inspected, OpenError, Options, inspect, open};
 pub use restore::{Restore, RestoreError};
 pub use review::{HeldMessage, review};
+pub use source::{Source, SourceError};
 pub use store::SqliteStore;

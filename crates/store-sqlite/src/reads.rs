@@ -86,9 +86,7 @@ fn deliveries_read(db: &Connection, message: Id, first: i64, last: i64, to: &mut
         row_columns!(),
         ", recipient FROM delivery WHERE id BETWEEN ?2 AND ?3 AND message = ?1 ORDER BY id"
     ))?;
-    let mut tries = db.prepare_cached(
-        "SELECT provider, started, took_ms, outcome, reply FROM attempt WHERE delivery = ?1 ORDER BY no",
-    )?;
+    let mut tries = db.prepare_cached(ATTEMPTS)?;
     let mut rows = find.query([message.get(), first, last])?;
     while let Some(row) = rows.next()? {
         let delivery = row_read(row)?;
@@ -105,7 +103,12 @@ fn deliveries_read(db: &Connection, message: Id, first: i64, last: i64, to: &mut
     Ok(())
 }
 
-fn attempt_row(row: &SqlRow<'_>) -> rusqlite::Result<Attempt> {
+/// The attempts of a delivery, for [`attempt_row`].
+pub(crate) const ATTEMPTS: &str =
+    "SELECT provider, started, took_ms, outcome, reply FROM attempt WHERE delivery = ?1 ORDER BY no";
+
+/// Reads one of [`ATTEMPTS`].
+pub(crate) fn attempt_row(row: &SqlRow<'_>) -> rusqlite::Result<Attempt> {
     Ok(Attempt {
         provider: ProviderNo(row.get(0)?),
         started: Timestamp::from_ms(row.get(1)?),
@@ -232,19 +235,24 @@ pub(crate) fn captures(db: &Connection, before: Option<Id>, limit: usize) -> Out
         if bytes > limits::CAPTURES_PAGE_BYTES_MAX && !found.is_empty() {
             break;
         }
-        let recipients: String = row.get(5)?;
-        found.push(Capture {
-            id: id_read(row, 0)?,
-            message: id_read(row, 1)?,
-            provider: row.get(2)?,
-            at: Timestamp::from_ms(row.get(3)?),
-            sender: row.get(4)?,
-            recipients: serde_json::from_str(&recipients)
-                .map_err(|error| Trouble::Damaged(format!("the recipients of a capture: {error}")))?,
-            body: body.to_owned(),
-        });
+        found.push(capture_row(row)?);
     }
     Ok(found)
+}
+
+/// Reads a capture whose columns come in this order.
+pub(crate) fn capture_row(row: &SqlRow<'_>) -> Outcome<Capture> {
+    let recipients: String = row.get(5)?;
+    Ok(Capture {
+        id: id_read(row, 0)?,
+        message: id_read(row, 1)?,
+        provider: row.get(2)?,
+        at: Timestamp::from_ms(row.get(3)?),
+        sender: row.get(4)?,
+        recipients: serde_json::from_str(&recipients)
+            .map_err(|error| Trouble::Damaged(format!("the recipients of a capture: {error}")))?,
+        body: row.get(6)?,
+    })
 }
 
 /// The highest id in any table that has ids of ours.

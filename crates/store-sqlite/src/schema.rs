@@ -220,7 +220,7 @@ CREATE TABLE meter (
 ";
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::path::Path;
 
     use hongyan_core::{
@@ -236,7 +236,7 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
 
     /// What version 1 of this program left behind, with a note in it.
-    fn made_by_version_1(file: &Path) {
+    pub(crate) fn made_by_version_1(file: &Path) {
         let db = Connection::open(file).expect("opens");
         db.pragma_update(None, "page_size", PAGE_BYTES).expect("sets");
         db.pragma_update(None, "application_id", APPLICATION_ID).expect("sets");
