@@ -149,18 +149,25 @@ impl Engine {
     async fn run_told<O: Operation>(&self, operation: &O) -> Outcome<O::Answer> {
         for tried in 1.. {
             let db = self.pool.lend().await?;
-            match self.run_once(operation, &db).await {
+            let ran = self.run_once(operation, &db).await;
+            // What follows may need a connection, and there are only so many.
+            drop(db);
+            match ran {
+                Ok((answer, stage)) => {
+                    self.committed(1);
+                    self.follow(stage).await;
+                    return Ok(answer);
+                }
                 Err(trouble) if trouble.is_collision() && tried < TRIES => {
-                    drop(db);
                     tokio::time::sleep(Duration::from_millis(u64::from(5 * tried))).await;
                 }
-                other => return other,
+                Err(trouble) => return Err(trouble),
             }
         }
         unreachable!("the last try returns")
     }
 
-    async fn run_once<O: Operation>(&self, operation: &O, db: &Lent) -> Outcome<O::Answer> {
+    async fn run_once<O: Operation>(&self, operation: &O, db: &Lent) -> Outcome<(O::Answer, Stage)> {
         db.enter();
         db.begin().await?;
         let mut tx = Transaction { db, engine: self, me: self.me(), stage: Stage::default() };
@@ -174,9 +181,7 @@ impl Engine {
             (Ok(answer), Ok(())) => {
                 db.commit().await?;
                 db.settled();
-                self.committed(1);
-                self.follow(stage).await;
-                Ok(answer)
+                Ok((answer, stage))
             }
             (Err(trouble), _) | (_, Err(trouble)) => {
                 db.rollback().await;

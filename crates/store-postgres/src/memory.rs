@@ -183,17 +183,6 @@ impl Known {
         }
     }
 
-    /// The same for the suspects of a channel in a bucket.
-    pub(crate) fn suspects_left(&mut self, channel: ChannelNo, bucket: u8, since: u64, next: Option<Timestamp>) {
-        if self.written(bucket) == since {
-            self.suspects.remove(&(channel, bucket));
-        }
-        if let Some(next) = next {
-            let known = self.suspects.entry((channel, bucket)).or_insert(next);
-            *known = next.min(*known);
-        }
-    }
-
     /// The lanes of a channel with their earliest due times.
     pub(crate) fn lanes_of(&self, channel: ChannelNo) -> impl Iterator<Item = (Lane, Timestamp)> {
         let first = Lane { channel, priority: Priority::Low, app: AppNo(0), bucket: 0 };

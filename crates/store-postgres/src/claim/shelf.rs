@@ -109,36 +109,45 @@ impl<'a> Shelf<'a> {
         turns: &mut HashMap<(ChannelNo, Priority), AppNo>,
         chosen: &mut Vec<Choice>,
     ) -> usize {
-        let mut taken = 0;
-        while taken < wanted && self.lanes_to_read().is_empty() {
-            let waiting: BTreeMap<(Priority, AppNo), Lane> = self.firsts();
-            let Some(priority) = wheel.next(|priority| waiting.keys().any(|(of, _)| *of == priority)) else { break };
+        let mut waiting = self.firsts();
+        for taken in 0..wanted {
+            let apps = |priority| waiting.range((priority, AppNo(0))..=(priority, AppNo(u32::MAX)));
+            let Some(priority) = wheel.next(|priority| apps(priority).next().is_some()) else { return taken };
             let last = turns.get(&(self.channel, priority)).copied();
-            let apps = || waiting.range((priority, AppNo(0))..=(priority, AppNo(u32::MAX)));
-            let next = apps().find(|((_, app), _)| last.is_none_or(|last| *app > last)).or_else(|| apps().next());
-            let Some(((_, app), lane)) = next else { break };
-            turns.insert((self.channel, priority), *app);
-            if let Some(read) = self.lanes.get_mut(lane)
-                && let Some(entry) = read.entries.pop_front()
-            {
-                read.taken = Some(entry.due);
-                chosen.push(Choice { lane: *lane, parcel: entry.parcel, head: entry.head });
-                taken += 1;
+            let next = apps(priority).find(|((_, app), _)| last.is_none_or(|last| *app > last));
+            let Some((&of, &lane)) = next.or_else(|| apps(priority).next()) else { return taken };
+            turns.insert((self.channel, priority), of.1);
+            let Some(read) = self.lanes.get_mut(&lane) else { return taken };
+            let Some(entry) = read.entries.pop_front() else { return taken };
+            read.taken = Some(entry.due);
+            chosen.push(Choice { lane, parcel: entry.parcel, head: entry.head });
+            let ran_out = read.entries.is_empty() && read.more;
+            match self.first_of(of) {
+                Some((_, _, lane)) => drop(waiting.insert(of, lane)),
+                None => drop(waiting.remove(&of)),
+            }
+            // Before this app's next turn there may be more to be read of it, here or in another bucket.
+            if ran_out || !waiting.contains_key(&of) {
+                return taken + 1;
             }
         }
-        taken
+        wanted
     }
 
     /// For each priority and app of which something is due on the shelf, the lane whose first parcel is due first.
     fn firsts(&self) -> BTreeMap<(Priority, AppNo), Lane> {
-        let mut firsts: BTreeMap<(Priority, AppNo), (i64, i64, Lane)> = BTreeMap::new();
-        for (lane, read) in &self.lanes {
-            let Some(entry) = read.entries.front().filter(|entry| entry.due <= self.now.ms()) else { continue };
-            let first = (entry.due, entry.parcel, *lane);
-            let known = firsts.entry((lane.priority, lane.app)).or_insert(first);
-            *known = first.min(*known);
-        }
-        firsts.into_iter().map(|(of, (_, _, lane))| (of, lane)).collect()
+        let all: BTreeSet<(Priority, AppNo)> = self.lanes.keys().map(|lane| (lane.priority, lane.app)).collect();
+        all.into_iter().filter_map(|of| Some((of, self.first_of(of)?.2))).collect()
+    }
+
+    /// The first parcel of a priority and app that is due on the shelf: when, which, and the lane it lies in.
+    fn first_of(&self, (priority, app): (Priority, AppNo)) -> Option<(i64, i64, Lane)> {
+        let lane = |bucket| Lane { channel: self.channel, priority, app, bucket };
+        let first = |(lane, read): (&Lane, &Read)| {
+            let entry = read.entries.front().filter(|entry| entry.due <= self.now.ms())?;
+            Some((entry.due, entry.parcel, *lane))
+        };
+        self.lanes.range(lane(0)..=lane(u8::MAX)).filter_map(first).min()
     }
 
     /// The lanes that have to be read before the next turn: those read before that have run out, and for each priority and
