@@ -1,5 +1,7 @@
 //! Why a store cannot be opened, in words for whoever starts the node.
 
+use tokio_postgres::error::SqlState;
+
 use crate::trouble::Trouble;
 
 /// Why a store cannot be opened. Each says what is wrong and what to do.
@@ -44,6 +46,12 @@ pub enum OpenError {
     /// The server is not one that a store can rest on.
     #[error("the server is not fit for a store: {}", .0.join("; "))]
     Unfit(Vec<String>),
+    /// Another store was to be moved into it, and is not there whole.
+    #[error(
+        "a migration into this database has begun and not finished, so it is no store yet: run `hongyan migrate` again to its end \
+         (with --start-over, which empties it first) before a node is started on it"
+    )]
+    Unfinished,
     /// The database refused.
     #[error("the database refused: {0}")]
     Refused(String),
@@ -58,9 +66,14 @@ impl OpenError {
     pub(crate) fn from_trouble(trouble: Trouble) -> Self {
         match &trouble {
             Trouble::Sql(error) => match error.as_db_error() {
+                Some(said) if *said.code() == SqlState::INSUFFICIENT_PRIVILEGE => Self::Refused(format!(
+                    "{}; the store's role needs GRANT USAGE, CREATE ON SCHEMA, and to own the store's tables",
+                    said.message()
+                )),
                 Some(said) => Self::Refused(format!("{} ({})", said.message(), said.code().code())),
                 None => Self::Away(trouble.told().to_string()),
             },
+            Trouble::Away(why) => Self::Away(why.clone()),
             _ => Self::Away(trouble.told().to_string()),
         }
     }
