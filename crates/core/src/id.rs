@@ -174,7 +174,16 @@ impl IdSource {
 /// The bucket of an idempotency key: repeats of one request meet in one place (design 6). FNV-1a, because every version of
 /// the program must agree on it.
 pub fn bucket_of_key(app: AppNo, key: &str) -> u8 {
-    let bytes = app.0.to_be_bytes().into_iter().chain([0]).chain(key.bytes());
+    fnv_bucket(app.0.to_be_bytes().into_iter().chain([0]).chain(key.bytes()))
+}
+
+/// The bucket of what is known by a name alone: an account, a pace.
+pub fn bucket_of_name(name: &str) -> u8 {
+    fnv_bucket(name.bytes())
+}
+
+/// The top six bits of the FNV-1a hash.
+fn fnv_bucket(bytes: impl Iterator<Item = u8>) -> u8 {
     let hash =
         bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     (hash >> 58) as u8
@@ -202,6 +211,7 @@ mod tests {
     #[test]
     fn the_bucket_of_a_key_never_changes() {
         assert_eq!((bucket_of_key(AppNo(1), "k"), bucket_of_key(AppNo(7), "order-1")), (51, 50));
+        assert_eq!((bucket_of_name(""), bucket_of_name("account/17")), (50, 23));
     }
 
     #[test]

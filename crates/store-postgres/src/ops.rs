@@ -7,4 +7,5 @@ pub(crate) mod expire;
 pub(crate) mod page;
 pub(crate) mod plan;
 pub(crate) mod prune;
+pub(crate) mod quota;
 pub(crate) mod recover;

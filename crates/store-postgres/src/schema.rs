@@ -26,9 +26,27 @@ pub(crate) const MIGRATIONS: [Migration; 1] = [Migration { sql: V1, oldest: 1 }]
 pub(crate) const KEPT_BY_DAY: [(&str, &str); 3] = [("message", "id"), ("attachment", "message"), ("done", "id")];
 
 /// Every table, so that those of another program are known when they are met.
-pub(crate) const TABLES: [&str; 17] = [
-    "attachment", "audience", "capture", "captured", "declaration", "delivery", "depth", "done", "expansion", "idempotency",
-    "message", "node", "note", "numbering", "page", "person", "setup",
+pub(crate) const TABLES: [&str; 20] = [
+    "attachment",
+    "audience",
+    "capture",
+    "captured",
+    "declaration",
+    "delivery",
+    "depth",
+    "done",
+    "expansion",
+    "idempotency",
+    "message",
+    "meter",
+    "node",
+    "note",
+    "numbering",
+    "page",
+    "person",
+    "quota_account",
+    "quota_entry",
+    "setup",
 ];
 
 /// The limit is written into two partial indexes below.
@@ -179,6 +197,42 @@ CREATE TABLE depth (
     lane    smallint NOT NULL,
     ready   bigint NOT NULL,
     PRIMARY KEY (bucket, channel, node, lane)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+
+-- What accounts have used of their windows (`core`, quota), in the bucket of the account's name (`bucket_of_name`): one row of
+-- sums, which whoever admits or refunds locks, and one row per admission.
+CREATE TABLE quota_account (
+    bucket    smallint NOT NULL,
+    account   text NOT NULL,
+    seen      bigint NOT NULL,      -- the latest moment that an admission has named
+    hour      bigint NOT NULL,      -- admitted in the hour before `seen`
+    day       bigint NOT NULL,      -- admitted in the day
+    day_begin bigint NOT NULL,
+    day_end   bigint NOT NULL,
+    PRIMARY KEY (bucket, account)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+CREATE TABLE quota_entry (
+    bucket  smallint NOT NULL,
+    id      bigint NOT NULL,
+    account text NOT NULL,
+    at      bigint NOT NULL,
+    day     bigint NOT NULL,        -- the beginning of the day in which it counts
+    amount  bigint NOT NULL,        -- what has not been given back
+    PRIMARY KEY (bucket, id, account)
+) WITH (fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
+        autovacuum_vacuum_cost_delay = 0);
+-- What leaves the hour, and what counts nowhere any more: always the oldest. The condition, which always holds, is there to
+-- keep look-ups by id, which do not name it, off this index: where most accounts are small the planner takes it to be as good
+-- as the primary key, and reads all that a large account has.
+CREATE INDEX quota_entry_at ON quota_entry (bucket, account, at) WHERE at > 0;
+
+-- For how long tokens of a pace are given out already (`core`, pace), in the bucket of its key.
+CREATE TABLE meter (
+    bucket   smallint NOT NULL,
+    key      text NOT NULL,
+    seen     bigint NOT NULL,
+    ahead_ns bigint NOT NULL,       -- after `seen`, in nanoseconds
+    PRIMARY KEY (bucket, key)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
 
 -- What capture providers keep, and how much that is.

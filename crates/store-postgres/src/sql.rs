@@ -17,6 +17,7 @@ pub(crate) mod cold;
 pub(crate) mod hot;
 pub(crate) mod page;
 pub(crate) mod plan;
+pub(crate) mod quota;
 pub(crate) mod read;
 pub(crate) mod recover;
 pub(crate) mod node;

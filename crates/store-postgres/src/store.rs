@@ -7,12 +7,14 @@ use async_trait::async_trait;
 use hongyan_core::{
     delivery::Track,
     id::{Id, IdSource},
+    pace::Tokens,
     ports::{Desk, Moved, Progress},
+    quota::{Admission, Admitted, Day, Sums},
     setup::{AppNo, ChannelNo, User},
     store::{
         Batch, Capture, Captures, Cargo, Change, Commits, Declaration, Declarations, Deliveries, Depth, Expansion,
-        Lease, MessageRecord, Messages, NodeRecord, Page, PlanChange, Policies, Recovered, StoreResult, Submitted,
-        Upkeep,
+        Lease, Limits, MessageRecord, Messages, NodeRecord, Page, PlanChange, Policies, Recovered, StoreResult,
+        Submitted, Upkeep,
     },
     time::{Clock, Timestamp},
 };
@@ -28,7 +30,9 @@ use crate::{
         capture::Capturer,
         expire, page,
         plan::{NoteOnce, PlanApply},
-        prune, recover,
+        prune,
+        quota::{self, Accountant, TokensTake},
+        recover,
     },
     reads,
     settle::Settler,
@@ -45,6 +49,7 @@ pub struct PostgresStore {
     /// The lane of the depth counters on which claims count.
     claims: i16,
     capturer: Capturer,
+    accountant: Accountant,
     life: Life,
 }
 
@@ -56,6 +61,7 @@ impl PostgresStore {
             settler: Arc::new(Settler::start(&engine, lane + Submitter::LANES)),
             claims: lane + Submitter::LANES + Settler::LANES,
             capturer: Capturer::start(Arc::clone(&engine)),
+            accountant: Accountant::start(&engine),
             engine,
             life,
         }
@@ -203,9 +209,29 @@ impl Upkeep for PostgresStore {
     async fn close(&self) {
         self.submitter.close().await;
         self.capturer.close().await;
+        self.accountant.close().await;
         self.settler.close().await;
         recover::give_back_all(&self.engine, &self.life).await;
         self.life.leave(&self.engine).await;
         self.engine.pool.close();
+    }
+}
+
+#[async_trait]
+impl Limits for PostgresStore {
+    async fn window_admit(&self, admission: Admission, now: Timestamp) -> StoreResult<Admitted> {
+        self.accountant.admit(admission, now).await
+    }
+
+    async fn window_refund(&self, account: String, id: Id, amount: u32, now: Timestamp) -> StoreResult<u32> {
+        self.accountant.refund(account, id, amount, now).await
+    }
+
+    async fn window_used(&self, account: String, day: Day, now: Timestamp) -> StoreResult<Sums> {
+        quota::used(&self.engine, account, day, now).await.map_err(|trouble| trouble.told())
+    }
+
+    async fn tokens_take(&self, key: String, rate: f64, burst: u32, want: u32, now: Timestamp) -> StoreResult<Tokens> {
+        self.engine.run(&TokensTake { key: quota::name(key), rate, burst, want, now }).await
     }
 }
