@@ -30,18 +30,16 @@ impl Operation for Cancel {
     async fn run(&self, tx: &mut Transaction<'_>) -> Outcome<usize> {
         // First, so that a page which is being added meanwhile is there before its deliveries are looked for.
         expansion_end(tx.db, self.message).await?;
-        let (policy, mut cancelled) = (any_policy(), 0);
+        let (policy, mut ended) = (any_policy(), Vec::new());
         for range in reads::ranges(tx.db, self.message).await? {
             let (bucket, message) = (i16::from(range.bucket), self.message.get());
-            let waiting = tx.db.query(page::WAITING_OF_PAGE, &[&bucket, &range.first, &range.last, &message]).await?;
-            let mut ended = Vec::with_capacity(waiting.len());
-            for row in &waiting {
-                let row = row_read(row)?;
+            for row in tx.db.query(page::WAITING_OF_PAGE, &[&bucket, &range.first, &range.last, &message]).await? {
+                let row = row_read(&row)?;
                 ended.extend(step(&row.track, &Event::Cancel, &policy, self.now).map(|track| (row, track)));
             }
-            finish(tx, &ended).await?;
-            cancelled += ended.len();
         }
-        Ok(cancelled)
+        // All at once: who holds rows waits for counters, and nobody who holds counters waits for rows.
+        finish(tx, &ended).await?;
+        Ok(ended.len())
     }
 }

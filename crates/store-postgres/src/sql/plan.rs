@@ -37,8 +37,8 @@ statements! {
         WHERE i.inhparent = 'message'::regclass";
     /// Whether something is still to come of a message before $1. A delivery's id lies behind its message's: of the first pages
     /// a look into each bucket says it, of later pages the list of pages.
-    OPEN_BEFORE = "SELECT EXISTS (SELECT 1 FROM generate_series(0, 63) b (no) CROSS JOIN LATERAL (\
-                SELECT d.id FROM delivery d WHERE d.bucket = b.no AND d.id < $1 LIMIT 1) o) \
+    OPEN_BEFORE = "SELECT EXISTS (SELECT 1 FROM generate_series(0, 63) b (no) \
+                WHERE (SELECT min(d.id) FROM delivery d WHERE d.bucket = b.no) < $1) \
         OR EXISTS (SELECT 1 FROM expansion e WHERE e.message < $1) \
         OR EXISTS (SELECT 1 FROM page p CROSS JOIN LATERAL (\
                 SELECT d.id FROM delivery d WHERE d.bucket = p.last & 63 AND d.id BETWEEN p.first AND p.last \
