@@ -11,10 +11,12 @@
 //! | `open`, `checks`, `migrate`, `refusal` | may this database be used: is it durable, is its schema ours |
 //! | `schema`, `days` | which tables there are, and which days of them |
 //! | `sql` | every statement |
+//! | `arrival` | how another store is moved into it |
 //! | `engine`, `stage` | how an operation runs, and what follows its commit |
 //! | `memory`, `lanes` | what this node holds, and where something waits |
 //! | `row`, `trouble` | rows and errors, from and to SQL |
 
+mod arrival;
 mod audience;
 mod buckets;
 mod checks;
@@ -47,6 +49,7 @@ mod target;
 mod trouble;
 mod workers;
 
+pub use arrival::{Arrival, ArrivalError, PAGES_AT_ONCE};
 pub use checks::{Finding, Grade};
 pub use open::{Inspected, Options, inspect, open};
 pub use refusal::OpenError;

@@ -19,7 +19,7 @@ use crate::{
     memory::BUCKETS,
     pool::Pool,
     session::{Query, Session},
-    sql::{cold, node, recover},
+    sql::{arrival, cold, node, recover},
     trouble::{Outcome, Trouble},
 };
 
@@ -62,6 +62,11 @@ pub(crate) async fn register(pool: &Arc<Pool>, clock: &DatabaseClock, lease: Dur
     db.begin().await?;
     // One after the other: two that register at once take two numbers.
     db.query(cold::SCHEMA_LOCK, &[]).await?;
+    if db.query_opt(arrival::MARK, &[]).await?.is_some() {
+        db.rollback().await;
+        db.settled();
+        return Err(Trouble::Away("another store is being moved into this database".to_owned()));
+    }
     let used = db.query(node::NUMBERS, &[]).await?.iter().map(used_read).collect::<Outcome<Vec<Used>>>()?;
     let Some((number, before)) = choose(&used) else {
         db.rollback().await;

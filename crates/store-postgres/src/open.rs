@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use hongyan_core::id::IdSource;
 
 use crate::{
+    arrival,
     checks::{self, Finding, Settings},
     clock::DatabaseClock,
     days::{Day, day_of},
@@ -20,9 +21,9 @@ use crate::{
     trouble::Outcome,
 };
 
-/// The days whose tables are made at once: clocks differ, and a node may be opened just before midnight.
-const DAYS_BEHIND: Day = 1;
-const DAYS_AHEAD: Day = 3;
+/// The days whose tables are made at once: a node may be opened just before midnight. Upkeep makes more.
+const DAYS_BEHIND: Day = 0;
+const DAYS_AHEAD: Day = 1;
 
 /// What a deployment, or a test, may choose.
 #[derive(Clone, Debug)]
@@ -106,6 +107,7 @@ pub async fn open(url: &str, options: Options) -> Result<Arc<PostgresStore>, Ope
             return Err(OpenError::Unfit(objections));
         }
         migrate::migrate(&db).await?;
+        arrival::refuse_unfinished(&db).await?;
     }
     start(pool, life, &options).await.map_err(OpenError::from_trouble)
 }

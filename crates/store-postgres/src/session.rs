@@ -92,6 +92,11 @@ impl Session {
         self.watched_for(Duration::MAX, async { Ok(self.client.batch_execute(sql).await?) }).await
     }
 
+    /// Runs a statement that may take as long as it takes: reading all of a large table.
+    pub(crate) async fn query_unhurried(&self, sql: &'static str) -> Outcome<Vec<Row>> {
+        self.watched_for(Duration::MAX, async { Ok(self.client.query(sql, &[]).await?) }).await
+    }
+
     /// Runs several statements in one write; all are answered, or the first trouble is.
     pub(crate) async fn query_all(&self, queries: &[Query<'_>]) -> Outcome<Vec<Vec<Row>>> {
         let statements = self.statements(queries).await?;

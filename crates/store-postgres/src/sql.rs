@@ -13,6 +13,7 @@ macro_rules! statements {
     };
 }
 
+pub(crate) mod arrival;
 pub(crate) mod cold;
 pub(crate) mod hot;
 pub(crate) mod page;

@@ -1,0 +1,220 @@
+//! A store that arrives from elsewhere: where it may, what becomes of a move that does not end, what is there afterwards.
+
+use std::{sync::Arc, time::Duration};
+
+use hongyan_core::{
+    delivery::{Policy, Reason, Repeat, State, Track},
+    id::{Id, IdSource},
+    message::{Dialect, Message, MessageState, Priority},
+    pace::Meter,
+    quota::{Account, Day, Entry},
+    retry::RetrySchedule,
+    setup::{AppNo, ChannelNo, ProviderNo, User},
+    store::{
+        Addressee, Attempt, Capture, Captures, Declaration, Declarations, Deliveries, Depth, Messages, Recovered,
+        Upkeep,
+    },
+    time::{Clock, SystemClock, Timestamp},
+    transfer::{MovedAttachment, MovedDelivery, MovedExpansion, MovedKey, MovedMessage, MovedPage, Rows},
+};
+use hongyan_store_postgres::{Arrival, ArrivalError, OpenError, Options, open};
+use hongyan_store_suite::postgres::{shared, sql};
+
+const MAIL: ChannelNo = ChannelNo(1);
+const APP: AppNo = AppNo(7);
+
+async fn begin(url: &str, start_over: bool) -> Result<Arrival, ArrivalError> {
+    Arrival::begin(url, 1, start_over).await
+}
+
+fn message(id: Id, now: Timestamp) -> MovedMessage {
+    let message = Message {
+        id,
+        app: APP,
+        dialect: Dialect::Cmsi,
+        operation: "send_mail".to_owned(),
+        user: "admin".to_owned(),
+        priority: Priority::Middle,
+        state: MessageState::Expanded,
+        accepted: now,
+        expires: now + Duration::from_secs(3_600),
+    };
+    MovedMessage { message, channel: MAIL, last: id.plus(3), attachments: 1, content: b"{}".to_vec() }
+}
+
+fn delivery(message: Id, n: usize, state: State, now: Timestamp) -> MovedDelivery {
+    let reply = "250 taken\0".to_owned();
+    let attempt = Attempt { provider: ProviderNo(1), started: now, took_ms: 3, outcome: "accepted".to_owned(), reply };
+    let reason = (state == State::Failed).then_some(Reason::RecipientRefused);
+    let track = Track { state, reason, lease: 2, tries: 1, ..Track::ready(now, now + Duration::from_secs(3_600)) };
+    MovedDelivery {
+        id: message.plus(n),
+        message,
+        parcel: message.plus(n),
+        channel: MAIL,
+        app: APP,
+        priority: Priority::Middle,
+        track,
+        recipient: "who".to_owned(),
+        address: "who@example.com".to_owned(),
+        attempts: vec![attempt; n],
+    }
+}
+
+/// A row or a few of each kind; the message is the second of two, and of two days ago.
+fn everything(id: Id, now: Timestamp) -> Vec<Rows> {
+    let deliveries =
+        [State::Ready, State::Leased, State::Failed].iter().zip(1..).map(|(state, n)| delivery(id, n, *state, now));
+    let addressee = Addressee { recipient: "r".to_owned(), address: "r@b.com".to_owned(), skipped: None };
+    let day = Day { begin: now, end: Timestamp::MAX };
+    let name = || "account/1".to_owned();
+    let capture = Capture {
+        id: id.plus(9),
+        message: id,
+        provider: "c".to_owned(),
+        at: now,
+        sender: "s".to_owned(),
+        recipients: vec!["r".to_owned()],
+        body: b"body".to_vec(),
+    };
+    let user = User { code: "p".to_owned(), email: "p@b.com".to_owned(), enabled: true, ..User::default() };
+    let key = MovedKey {
+        app: APP,
+        key: "k".to_owned(),
+        fingerprint: vec![7; 32],
+        message: id,
+        expires: now + Duration::from_secs(3_600),
+        answer: Some("{}".to_owned()),
+    };
+    let declaration = Declaration { kind: "app".to_owned(), code: "a".to_owned(), no: 7, doc: "{}".to_owned() };
+    vec![
+        Rows::Messages(vec![message(id, now)]),
+        Rows::Attachments(vec![MovedAttachment { message: id, no: 0, body: b"bytes".to_vec() }]),
+        Rows::Deliveries(deliveries.collect()),
+        Rows::Pages(vec![MovedPage { message: id, first: id.plus(300), last: id.plus(301) }]),
+        Rows::Expansions(vec![MovedExpansion { message: id, cursor: 1, rest: vec![addressee; 2] }]),
+        Rows::Keys(vec![key]),
+        Rows::Declarations(vec![declaration]),
+        Rows::Numberings(vec![("app".to_owned(), 9)]),
+        Rows::Setup { version: 4, plan: "hash".to_owned() },
+        Rows::People(vec![user]),
+        Rows::Notes(vec![("check".to_owned(), "value".to_owned())]),
+        Rows::Captures(vec![capture]),
+        Rows::Accounts(vec![(name(), Account::new(day, now))]),
+        Rows::Entries(vec![(name(), id, Entry { at: now, day: now, amount: 3 })]),
+        Rows::Meters(vec![("pace".to_owned(), Meter::new(now))]),
+    ]
+}
+
+fn two_days_ago() -> Timestamp {
+    SystemClock.now() - Duration::from_secs(2 * 86_400)
+}
+
+fn an_id(at: Timestamp) -> Id {
+    IdSource::new(0, None).block(400, 0, at).expect("ids")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_arrives_is_a_store_afterwards() {
+    let url = shared().fresh_schema();
+    let (now, arrival) = (two_days_ago(), begin(&url, false).await.expect("an empty database"));
+    let id = an_id(now);
+    for rows in everything(id, now) {
+        arrival.take(&rows).await.unwrap_or_else(|error| panic!("{rows:?}: {error}"));
+    }
+    let counts = arrival.counts().await.expect("counts");
+    let expected = [
+        ("accounts", 1),
+        ("admissions", 1),
+        ("attachment_bytes", 5),
+        ("attachments", 1),
+        ("attempts", 6),
+        ("captures", 1),
+        ("content_bytes", 2),
+        ("declarations", 1),
+        ("deliveries_failed", 1),
+        ("deliveries_leased", 1),
+        ("deliveries_ready", 1),
+        ("expansions", 1),
+        ("keys", 1),
+        ("messages", 1),
+        ("meters", 1),
+        ("notes", 1),
+        ("pages", 1),
+        ("people", 1),
+    ];
+    assert_eq!(counts.beside(&counts).map(|(kind, count, _)| (kind, count)).collect::<Vec<_>>(), expected);
+    arrival.finish().await.expect("finishes");
+
+    let node = open(&url, Options::default()).await.expect("a store");
+    let now = node.clock().now();
+    let depths = node.depths().await.expect("reads");
+    assert_eq!(depths.iter().map(|Depth { channel, ready, .. }| (*channel, *ready)).collect::<Vec<_>>(), [(MAIL, 1)]);
+    let policy = Arc::new(Policy { repeat: Repeat::AtLeastOnce, retry: RetrySchedule::mail() });
+    let recovered = node.recover(Arc::new(move |_| Arc::clone(&policy)), now).await.expect("recovers");
+    assert_eq!(recovered, Recovered { ready: 1, ..Recovered::default() }, "what the old store's node held");
+    let record = node.message_read(id).await.expect("reads").expect("is there");
+    assert_eq!(record.message.state, MessageState::Expanding);
+    let deliveries: Vec<_> = record.deliveries.iter().map(|d| (d.id, d.track.state, d.attempts.len())).collect();
+    let stands = |n, state| (id.plus(n), state, n);
+    assert_eq!(deliveries, [stands(1, State::Ready), stands(2, State::Ready), stands(3, State::Failed)]);
+    assert_eq!(record.deliveries[0].attempts[0].reply, "250 taken ");
+    assert_eq!((record.deliveries[1].track.crashes, record.deliveries[1].track.maybe_duplicate), (1, true));
+    let [expansion] = &node.expansions(None, 9).await.expect("reads")[..] else { panic!("one is being expanded") };
+    assert_eq!((expansion.cursor, expansion.rest.len()), (1, 2));
+    assert_eq!(node.answer_read(APP, "k".to_owned()).await, Ok(Some("{}".to_owned())));
+    assert_eq!(node.note_read("check").await, Ok(Some("value".to_owned())));
+    assert_eq!(node.note_read("migration").await, Ok(None));
+    let (version, declared) = node.declarations().await.expect("reads");
+    assert_eq!((version, declared[0].no), (4, 7));
+    assert_eq!(node.users_find(vec!["p".to_owned()]).await.expect("reads")[0].email, "p@b.com");
+    assert_eq!(node.captures(None, 9).await.expect("reads")[0].body, b"body");
+    assert_eq!(sql(&url, "select captures, bytes from captured").as_deref(), Ok("1|4"));
+    node.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_not_empty_is_left_untouched() {
+    let url = shared().fresh_schema();
+    let node = open(&url, Options::default()).await.expect("opens");
+    let refused = begin(&url, false).await.err().expect("a node lives");
+    assert!(matches!(refused, ArrivalError::InUse { nodes: 1 }), "{refused}");
+    node.note_once("check", "value").await.expect("writes");
+    node.close().await;
+    for start_over in [false, true] {
+        let refused = begin(&url, start_over).await.err().expect("it has a note").to_string();
+        assert!(refused.contains("notes") && refused.contains("left untouched"), "{refused}");
+    }
+    assert_eq!(sql(&url, "select key from note").as_deref(), Ok("check"));
+    sql(&url, "delete from note").expect("emptied");
+    begin(&url, false).await.expect("empty now");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_that_does_not_end_leaves_no_store_and_is_begun_anew() {
+    let url = shared().fresh_schema();
+    let (now, first) = (two_days_ago(), begin(&url, false).await.expect("an empty database"));
+    let id = an_id(now);
+    for rows in everything(id, now) {
+        first.take(&rows).await.expect("takes");
+    }
+    let refused = open(&url, Options::default()).await.err().expect("no store yet");
+    assert!(matches!(refused, OpenError::Unfinished) && refused.to_string().contains("hongyan migrate"), "{refused}");
+    assert_eq!(sql(&url, "select count(*) from node where ended is null").as_deref(), Ok("0"));
+    let refused = begin(&url, false).await.err().expect("another may be under way");
+    assert!(matches!(refused, ArrivalError::Unfinished), "{refused}");
+    let second = begin(&url, true).await.expect("begins anew");
+    for kind in ["messages", "notes", "deliveries_ready", "meters", "keys"] {
+        assert_eq!(second.counts().await.expect("counts").get(kind), 0, "{kind}");
+    }
+    for rows in everything(id, now) {
+        let refused = first.take(&rows).await.expect_err("its time is over");
+        assert!(matches!(refused, ArrivalError::Overtaken), "{refused}");
+        second.take(&rows).await.expect("takes");
+    }
+    assert!(matches!(first.finish().await, Err(ArrivalError::Overtaken)));
+    second.finish().await.expect("finishes");
+    let node = open(&url, Options::default()).await.expect("a store");
+    assert_eq!(node.depths().await.expect("reads")[0].ready, 1, "counted once");
+    node.close().await;
+}
