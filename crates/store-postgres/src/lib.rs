@@ -14,6 +14,7 @@
 //! | `arrival` | how another store is moved into it |
 //! | `engine`, `stage` | how an operation runs, and what follows its commit |
 //! | `memory`, `lanes` | what this node holds, and where something waits |
+//! | `life`, `nodes`, `buckets`, `clock` | how a node lives among others, and who is dead |
 //! | `row`, `trouble` | rows and errors, from and to SQL |
 
 mod arrival;
