@@ -59,6 +59,7 @@ struct Columns {
     first_try: Vec<Option<i64>>,
     maybe_duplicate: Vec<bool>,
     attempts: Vec<&'static str>,
+    due: Vec<i64>,
 }
 
 impl Columns {
@@ -74,6 +75,7 @@ impl Columns {
         self.maybe_duplicate.push(track.maybe_duplicate);
         // No try ended.
         self.attempts.push("[]");
+        self.due.push(track.due.ms());
     }
 
     fn query<'q>(&'q self, bucket: &'q i16, node: &'q i16) -> Query<'q> {
@@ -91,6 +93,7 @@ impl Columns {
             &self.attempts,
             node,
             &SHARED_LANE,
+            &self.due,
         ];
         Query { sql: hot::FINISH, params }
     }

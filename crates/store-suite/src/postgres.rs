@@ -12,7 +12,7 @@ use std::{
     io::Write as _,
     net::TcpListener,
     path::{Path, PathBuf},
-    process,
+    process::{self, Command},
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -70,6 +70,8 @@ pub struct Options {
     pub settings: Vec<(String, String)>,
     /// The port; absent: a free one.
     pub port: Option<u16>,
+    /// Where its directory is made; absent: in memory, where the machine has room there.
+    pub place: Option<PathBuf>,
 }
 
 /// A PostgreSQL server. Dropping it ends it at once and removes its directory.
@@ -110,7 +112,7 @@ impl Server {
     /// When PostgreSQL is not installed or does not start.
     pub fn start(options: Options) -> Self {
         let programs = Programs::find();
-        let (place, watcher) = new_place(&programs);
+        let (place, watcher) = new_place(&programs, options.place.as_deref());
         let mut initdb = programs.command("initdb", place.path());
         initdb.args(["--pgdata", "data", "--username", "postgres", "--auth", "trust", "--encoding", "UTF8"]);
         // initdb need not be durable: before the server runs, nothing has been promised.
@@ -130,7 +132,7 @@ impl Server {
     /// # Panics
     /// When it cannot be made.
     pub fn standby(&self) -> Self {
-        let (place, watcher) = new_place(&self.programs);
+        let (place, watcher) = new_place(&self.programs, self.place.path().parent());
         let mut backup = self.programs.command("pg_basebackup", place.path());
         let primary = format!("host=127.0.0.1 port={} user=postgres application_name={STANDBY}", self.port);
         backup.args(["-d", &primary, "-D", "data", "--write-recovery-conf", "--wal-method", "stream"]);
@@ -296,11 +298,31 @@ impl Server {
 }
 
 /// A directory that the server's user owns, and the watcher that removes it.
-fn new_place(programs: &Programs) -> (TempDir, Watcher) {
-    let place = tempfile::Builder::new().prefix("hongyan-postgres-").tempdir().expect("a temporary directory");
+fn new_place(programs: &Programs, parent: Option<&Path>) -> (TempDir, Watcher) {
+    let mut place = tempfile::Builder::new();
+    place.prefix("hongyan-postgres-");
+    let parent = match parent {
+        Some(parent) => Some(parent),
+        None => memory_backed(),
+    };
+    let place = match parent {
+        Some(parent) => place.tempdir_in(parent),
+        None => place.tempdir(),
+    };
+    let place = place.expect("a temporary directory");
     programs.give(place.path());
     let watcher = Watcher::start(place.path());
     (place, watcher)
+}
+
+/// A file system in memory with room to spare, where the machine has one: the many small files of many schemas cost little
+/// there. What is tried is what survives a process, and that lives on in memory as it does in the cache of a disk.
+fn memory_backed() -> Option<&'static Path> {
+    const ROOM_KIB: u64 = 4 * 1024 * 1024;
+    let place = Path::new("/dev/shm");
+    let asked = Command::new("df").args(["--output=avail", "-k"]).arg(place).output().ok()?;
+    let free = String::from_utf8_lossy(&asked.stdout).lines().nth(1)?.trim().parse::<u64>().ok()?;
+    (free >= ROOM_KIB).then_some(place)
 }
 
 fn log_of(place: &Path) -> PathBuf {

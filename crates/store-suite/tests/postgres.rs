@@ -50,7 +50,7 @@ fn schemas_are_apart() {
 #[test]
 fn takes_settings_and_comes_back_as_it_was() {
     let settings = vec![("max_connections".into(), "20".into()), ("log_line_prefix".into(), "it's %p ".into())];
-    let server = Server::start(Options { settings, port: None });
+    let server = Server::start(Options { settings, ..Options::default() });
     assert_eq!(server.sql("show max_connections"), "20");
     assert_eq!(server.sql("show log_line_prefix"), "it's %p");
     server.sql("create table kept (n int)");

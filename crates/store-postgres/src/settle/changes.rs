@@ -200,7 +200,7 @@ impl Tables {
             }
             if !rows.finished.id.is_empty() {
                 let mut params = rows.finished.params(bucket);
-                params.extend([&self.node as Param<'_>, &self.lane]);
+                params.extend([&self.node as Param<'_>, &self.lane, &rows.finished.due]);
                 queries.push(Query { sql: hot::FINISH, params });
             }
             if !rows.done.id.is_empty() {

@@ -58,7 +58,7 @@ statements! {
     /// Leases one such parcel, as `CLAIM` does.
     CLAIM_SUSPECT = concat!("WITH h AS (\
             SELECT d.id, d.due, d.parcel FROM delivery d \
-            WHERE d.bucket = $1 AND d.id = $3 AND d.channel = $2 AND d.state = 0 AND d.crashes >= 3 \
+            WHERE d.bucket = $1 AND d.id = ANY ($3::bigint[]) AND d.channel = $2 AND d.state = 0 AND d.crashes >= 3 \
               AND d.due <= $4::bigint AND EXISTS (SELECT 1 FROM node n WHERE n.number = $5 AND n.epoch = $6 AND n.ended IS NULL) \
             FOR UPDATE OF d SKIP LOCKED), \
         d AS (\
@@ -128,16 +128,16 @@ statements! {
     AUDIENCE_INSERT = "INSERT INTO audience (bucket, message, rest) \
         SELECT $1, x.message, x.rest FROM unnest($2::bigint[], $3::bytea[]) x (message, rest)";
     /// Ends deliveries: arrays of id ($2), the lease ($3) and state ($4) at which they must stand, and where they stand then: state
-    /// ($5), reason ($6), tries ($7), crashes ($8), first try ($9), perhaps sent before ($10), more attempts ($11). Counts on
-    /// lane $13 of node $12. Answers those that stood so.
+    /// ($5), reason ($6), tries ($7), crashes ($8), first try ($9), perhaps sent before ($10), more attempts ($11), due ($14). Counts
+    /// on lane $13 of node $12. Answers those that stood so.
     FINISH = "WITH x AS (\
             SELECT * FROM unnest($2::bigint[], $3::integer[], $4::smallint[], $5::smallint[], $6::text[], $7::smallint[], \
-                $8::smallint[], $9::bigint[], $10::boolean[], $11::text[]) \
-                x (id, lease, was, state, reason, tries, crashes, first_try, maybe_duplicate, attempts)), \
+                $8::smallint[], $9::bigint[], $10::boolean[], $11::text[], $14::bigint[]) \
+                x (id, lease, was, state, reason, tries, crashes, first_try, maybe_duplicate, attempts, due)), \
         g AS (\
             DELETE FROM delivery d USING x WHERE d.bucket = $1 AND d.id = x.id AND d.lease = x.lease AND d.state = x.was \
             RETURNING d.id, d.message, d.parcel, d.channel, d.priority, d.app, x.was, x.state, x.reason, d.lease, x.tries, \
-                x.crashes, d.due, d.expires, x.first_try, x.maybe_duplicate, d.recipient, d.address, \
+                x.crashes, x.due, d.expires, x.first_try, x.maybe_duplicate, d.recipient, d.address, \
                 d.attempts || x.attempts::jsonb AS attempts), \
         k AS (\
             INSERT INTO depth (bucket, channel, node, lane, ready) \
@@ -148,7 +148,7 @@ statements! {
         SELECT $1, g.id, g.message, g.parcel, g.channel, g.priority, g.app, g.state, g.lease, g.tries, g.crashes, g.due, \
             g.expires, g.first_try, g.maybe_duplicate, g.reason, g.recipient, g.address, g.attempts FROM g \
         RETURNING id";
-    /// Moves deliveries that are still to come, as `FINISH` does, with a due time ($14). A call that cannot be taken back (state
+    /// Moves deliveries that are still to come, as `FINISH` does. A call that cannot be taken back (state
     /// 2) may be begun only by a node whose lease lasts beyond $15.
     KEEP = "WITH x AS (\
             SELECT * FROM unnest($2::bigint[], $3::integer[], $4::smallint[], $5::smallint[], $6::text[], $7::smallint[], \
