@@ -17,7 +17,7 @@ use crate::{
     config::{Config, StorePlace},
     demo, node, nodes,
     plan::Plan,
-    reference,
+    reference, store,
     talk::say,
     vault::Vault,
     verify,
@@ -136,26 +136,13 @@ fn serve(config: Option<PathBuf>, plan: Option<PathBuf>, is_unsafe: bool) -> Exi
 
 fn check(config: Option<PathBuf>, plan: Option<PathBuf>) -> ExitCode {
     match load(config, plan) {
-        Ok((config, _)) => match inspect(&config) {
-            Ok(state) => {
-                say(&format!("configuration and plan are valid; the store {state}"));
-                ExitCode::SUCCESS
-            }
-            Err(error) => {
-                say(&format!("hongyan: {error:#}"));
-                ExitCode::FAILURE
-            }
-        },
+        Ok((config, _)) => ended(block_on(async {
+            let state = store::inspect(&config).await?;
+            say(&format!("configuration and plan are valid; the store {state}"));
+            Ok(true)
+        })),
         Err(error) => wrong(&error),
     }
-}
-
-/// What can be said of the store without taking it.
-fn inspect(config: &Config) -> anyhow::Result<String> {
-    Ok(match config.store()? {
-        StorePlace::Sqlite(path) => hongyan_store_sqlite::inspect(path)?.to_string(),
-        StorePlace::Postgres(_) => anyhow::bail!("this version cannot open it yet"),
-    })
 }
 
 /// Does something with the file of the embedded store. Where the store is another one, the command is wrong.
@@ -197,6 +184,7 @@ fn ended(result: anyhow::Result<bool>) -> ExitCode {
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
+        Err(error) if store::is_misnamed(&error) => wrong(&error),
         Err(error) => {
             say(&format!("hongyan: {error:#}"));
             ExitCode::FAILURE

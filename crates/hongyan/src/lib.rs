@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cli`] | commands and exit codes |
 //! | [`config`], [`plan`], [`verify`], [`stored`], [`vault`] | what is configured, declared, found usable, stored, sealed |
+//! | [`store`] | which store is configured: opening it, looking at it |
 //! | [`node`] | a node: store, intake, dispatcher, and their start and stop |
 //! | [`http`], `patience` | listening, and which part answers which path |
 //! | [`status`] | `/healthz`, `/readyz`, `/metrics` |
@@ -24,6 +25,7 @@ mod patience;
 pub mod plan;
 pub mod reference;
 pub mod status;
+pub mod store;
 pub mod stored;
 mod talk;
 pub mod vault;

@@ -26,11 +26,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::{Config, StorePlace},
+    config::Config,
     http::{self, Parts},
     plan::Plan,
     status::Status,
-    stored,
+    store, stored,
     talk::say,
     vault::{Vault, random_token},
     verify,
@@ -82,7 +82,7 @@ impl Node {
     /// # Errors
     /// What keeps it from starting, in words for the operator.
     pub async fn start(config: &Config, plan: Option<(Plan, String)>, is_unsafe: bool) -> anyhow::Result<Self> {
-        let store = open(config, is_unsafe).await?;
+        let store = store::open(config, is_unsafe).await?;
         let captures = Arc::clone(&store) as Arc<dyn Captures>;
         let vault = Vault::open(&config.secret_file, &*store).await?;
         let (ids, clock) = (store.ids(), store.clock());
@@ -170,14 +170,6 @@ impl Node {
         let nodes = tokio::time::timeout(LEAD, self.store.nodes()).await;
         nodes.is_ok_and(|nodes| nodes.is_ok_and(|nodes| nodes.iter().any(|node| node.alive && !node.this)))
     }
-}
-
-/// Opens the store that is configured.
-async fn open(config: &Config, is_unsafe: bool) -> anyhow::Result<Arc<dyn Store>> {
-    Ok(match config.store()? {
-        StorePlace::Sqlite(path) => hongyan_store_sqlite::open(path, hongyan_store_sqlite::Options::default()).await?,
-        StorePlace::Postgres(_) => anyhow::bail!("this version cannot open it yet (unsafe: {is_unsafe})"),
-    })
 }
 
 async fn upkeep(upkeeper: Upkeeper) {

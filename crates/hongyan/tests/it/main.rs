@@ -2,7 +2,9 @@
 //! Whoever judges stands outside the node: the sinks count, not our own tables.
 
 mod backup;
+mod cluster;
 mod commands;
+mod database;
 mod dispatch;
 mod faults;
 mod http;

@@ -25,14 +25,26 @@ impl Reply {
 pub struct Connection {
     address: SocketAddr,
     stream: BufReader<TcpStream>,
+    /// The server has said that it closes.
+    is_over: bool,
 }
 
 impl Connection {
     pub fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
+        Self::open_for(address, Duration::from_secs(60))
+    }
+
+    /// A connection on which an answer is waited for so long.
+    pub fn open_for(address: SocketAddr, patience: Duration) -> io::Result<Self> {
+        let stream = TcpStream::connect_timeout(&address, patience)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        Ok(Self { address, stream: BufReader::new(stream) })
+        stream.set_read_timeout(Some(patience))?;
+        Ok(Self { address, stream: BufReader::new(stream), is_over: false })
+    }
+
+    /// Whether the server has said that it closes.
+    pub fn is_over(&self) -> bool {
+        self.is_over
     }
 
     pub fn send(&mut self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> io::Result<()> {
@@ -63,6 +75,7 @@ impl Connection {
             }
             head += &line.to_lowercase();
         }
+        self.is_over |= head.lines().any(|line| line == "connection: close");
         let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
         let length =
             head.lines().find_map(|line| line.strip_prefix("content-length:")).and_then(|n| n.trim().parse().ok());

@@ -1,6 +1,10 @@
-//! What the tests stand on: a running server, a raw HTTP client, an SMTP sink that misbehaves on demand.
+//! What the tests stand on: a running server, a raw HTTP client, an SMTP sink that misbehaves on demand; many servers, many
+//! clients, and a judge that counts what arrives.
 
 pub mod client;
+pub mod fleet;
+pub mod judge;
+pub mod load;
 pub mod server;
 pub mod sink;
 

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{self, BufRead, BufReader},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -115,6 +115,18 @@ impl Server {
     pub fn terminate(mut self) -> ExitStatus {
         signal(self.pid(), "TERM");
         wait_for("the server to stop", PATIENCE, || self.child.try_wait().expect("it can be waited for"))
+    }
+
+    /// How it ended, once it has; it is not ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it can be waited for")
+    }
+
+    /// An answer, where there is one within a few seconds.
+    pub fn try_get(&self, path: &str) -> io::Result<Reply> {
+        let mut connection = client::Connection::open_for(self.address, Duration::from_secs(5))?;
+        connection.send("GET", path, &[("Authorization", &format!("Bearer {ADMIN}"))], b"")?;
+        connection.reply()
     }
 
     pub fn get(&self, path: &str) -> Reply {
