@@ -70,6 +70,8 @@ pub(crate) struct Known {
     suspects: BTreeMap<(ChannelNo, u8), Timestamp>,
     /// Grows whenever this node makes something ready in a bucket.
     written: HashMap<u8, u64>,
+    /// How many parcels are about to become ready in a bucket: what is read there meanwhile may not show them.
+    coming: HashMap<u8, usize>,
     /// Whose turn it is, by channel.
     pub wheels: HashMap<ChannelNo, Wheel>,
     /// Which app had the last turn.
@@ -147,6 +149,24 @@ impl Known {
         *known = due.min(*known);
     }
 
+    /// A row is about to become ready; from now on it counts as waiting.
+    pub(crate) fn will_be_ready(&mut self, row: &Row) {
+        *self.coming.entry(row.id.bucket()).or_default() += 1;
+        self.became_ready(row);
+    }
+
+    /// A row that was about to become ready in `bucket` is, or will not be.
+    pub(crate) fn has_come(&mut self, bucket: u8) {
+        if let Some(coming) = self.coming.get_mut(&bucket) {
+            *coming = coming.saturating_sub(1);
+        }
+    }
+
+    /// Whether a reading of a bucket that began at `since` shows all that this node has written there.
+    fn is_untouched(&self, bucket: u8, since: u64) -> bool {
+        self.written(bucket) == since && self.coming.get(&bucket).is_none_or(|coming| *coming == 0)
+    }
+
     /// How often this node has written to a bucket; a reading begins with this.
     pub(crate) fn written(&self, bucket: u8) -> u64 {
         self.written.get(&bucket).copied().unwrap_or(0)
@@ -155,7 +175,7 @@ impl Known {
     /// Takes over what a reading of a bucket found, which began when [`Known::written`] was `since`. Answers the channels of
     /// which something is due.
     pub(crate) fn found(&mut self, bucket: u8, since: u64, waiting: &Waiting, now: Timestamp) -> Vec<ChannelNo> {
-        if self.written(bucket) == since {
+        if self.is_untouched(bucket, since) {
             self.lanes.retain(|lane, _| lane.bucket != bucket);
             self.suspects.retain(|(_, of), _| *of != bucket);
         }
@@ -174,7 +194,7 @@ impl Known {
 
     /// What is left of a lane after a claim has read it, when [`Known::written`] was `since`: its next due time, if any.
     pub(crate) fn left(&mut self, lane: Lane, since: u64, next: Option<Timestamp>) {
-        let untouched = self.written(lane.bucket) == since;
+        let untouched = self.is_untouched(lane.bucket, since);
         match (next, self.lanes.get_mut(&lane)) {
             (Some(next), Some(known)) => *known = if untouched { next } else { next.min(*known) },
             (Some(next), None) => drop(self.lanes.insert(lane, next)),

@@ -78,7 +78,8 @@ fn decide(engine: &Engine, requests: &mut [Request]) {
                 continue;
             }
         }
-        known.became_ready(&parcel);
+        known.will_be_ready(&parcel);
+        request.wait();
     }
 }
 
@@ -118,6 +119,7 @@ async fn follow(engine: &Engine, requests: Vec<Request>, stage: Stage, answers: 
     let repeats = requests.iter().zip(&answers).filter(|(_, answer)| **answer != Submitted::Stored);
     release(engine, repeats.map(|(request, _)| request));
     engine.follow(stage).await;
+    have_come(engine, &requests);
     for (request, answer) in requests.into_iter().zip(answers) {
         request.answer(Ok(answer));
     }
@@ -125,8 +127,17 @@ async fn follow(engine: &Engine, requests: Vec<Request>, stage: Stage, answers: 
 
 fn refuse(engine: &Engine, requests: Vec<Request>, trouble: &Trouble) {
     release(engine, &requests);
+    have_come(engine, &requests);
     for request in requests {
         request.answer(Err(trouble.told()));
+    }
+}
+
+/// What was about to become ready is, or will not be.
+fn have_come(engine: &Engine, requests: &[Request]) {
+    let mut known = engine.memory.lock();
+    for request in requests.iter().filter(|request| request.waits()) {
+        known.has_come(request.batch.message.id.bucket());
     }
 }
 

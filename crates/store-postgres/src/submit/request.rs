@@ -30,6 +30,7 @@ pub(super) struct Request {
     /// Where its deliveries will stand.
     pub(super) tracks: Vec<Track>,
     is_leased: bool,
+    waits: bool,
     reply: oneshot::Sender<StoreResult<Submitted>>,
     room: Option<Room>,
 }
@@ -64,6 +65,7 @@ impl Request {
             now,
             page,
             is_leased: false,
+            waits: false,
             reply,
             room: None,
         };
@@ -96,6 +98,16 @@ impl Request {
             *track = step(track, &Event::Claim, &policy, self.now).unwrap_or(*track);
         }
         self.is_leased = true;
+    }
+
+    /// It will wait to be claimed, and memory knows.
+    pub(super) const fn wait(&mut self) {
+        self.waits = true;
+    }
+
+    /// Whether memory knows that it will wait to be claimed.
+    pub(super) const fn waits(&self) -> bool {
+        self.waits
     }
 
     /// Whether it is born leased.
