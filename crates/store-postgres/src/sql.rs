@@ -22,3 +22,5 @@ pub(crate) mod quota;
 pub(crate) mod read;
 pub(crate) mod recover;
 pub(crate) mod node;
+#[cfg(test)]
+mod rules;
