@@ -15,7 +15,9 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 use crate::{
     backup,
     config::{Config, StorePlace},
-    demo, node, nodes,
+    demo,
+    migrate::Move,
+    node, nodes,
     plan::Plan,
     reference, store,
     talk::say,
@@ -102,6 +104,18 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Move the embedded store into an empty PostgreSQL database. No node may run on either. Prints what both then have.
+    Migrate {
+        /// Configuration file, whose store is moved; without it, hongyan.toml where that exists.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// The database: postgres://USER:PASSWORD@HOST/DATABASE. HONGYAN_MIGRATE_TO keeps the password off the command line.
+        #[arg(long, value_name = "URL", env = "HONGYAN_MIGRATE_TO", hide_env_values = true)]
+        to: String,
+        /// Empty the database first, where an earlier migration into it did not finish.
+        #[arg(long)]
+        start_over: bool,
+    },
     /// Print the reference of every configuration and plan key, in Markdown.
     Reference,
 }
@@ -121,6 +135,7 @@ pub fn run() -> ExitCode {
         Command::Backup { config, to } => on_embedded(config, |config, file| backup::backup(config, file, &to)),
         Command::Restore { config, from } => on_embedded(config, |config, file| backup::restore(config, file, &from)),
         Command::Review { config } => on_embedded(config, |_, file| backup::review(file)),
+        Command::Migrate { config, to, start_over } => migrate(config, &to, start_over),
         Command::Reference => {
             ended(io::stdout().write_all(reference::markdown().as_bytes()).map_err(Into::into).map(|()| true))
         }
@@ -141,6 +156,17 @@ fn check(config: Option<PathBuf>, plan: Option<PathBuf>) -> ExitCode {
             say(&format!("configuration and plan are valid; the store {state}"));
             Ok(true)
         })),
+        Err(error) => wrong(&error),
+    }
+}
+
+fn migrate(config: Option<PathBuf>, to: &str, start_over: bool) -> ExitCode {
+    let config = match Config::load(config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => return wrong(&error),
+    };
+    match Move::new(&config, to, start_over) {
+        Ok(whole) => ended(block_on(whole.run()).map(|()| true)),
         Err(error) => wrong(&error),
     }
 }

@@ -10,6 +10,7 @@
 //! | [`status`] | `/healthz`, `/readyz`, `/metrics` |
 //! | [`nodes`] | who works on the store, asked of a running node |
 //! | [`backup`] | the embedded store into a file and back |
+//! | [`migrate`] | the embedded store into a PostgreSQL database |
 //! | [`demo`] | the demonstration |
 //! | [`reference`] | docs/config.md, generated from the structs of `config` and `plan` |
 
@@ -19,6 +20,7 @@ pub mod config;
 pub mod demo;
 mod fetch;
 pub mod http;
+pub mod migrate;
 pub mod node;
 pub mod nodes;
 mod patience;

@@ -11,4 +11,5 @@ mod http;
 mod interop;
 mod kill;
 mod mail;
+mod migrate;
 mod support;

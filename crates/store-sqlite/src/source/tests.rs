@@ -1,3 +1,5 @@
+//! A store that is read whole: every row once, in bounded pages, and nothing written.
+
 use std::{fs, path::Path};
 
 use hongyan_core::{store::Upkeep, transfer::Rows};
