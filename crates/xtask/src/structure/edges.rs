@@ -38,7 +38,8 @@ const TABLE: [Rule; 13] = [
         &["core", "intake", "delivery", "channels", "store-sqlite", "store-postgres", "cmsi", "imsg", "push", "api"],
         &["store-suite", "xtask"],
     ),
-    rule("xtask", &[], &[]),
+    // For its PostgreSQL server alone: the benchmark judges from outside.
+    rule("xtask", &["store-suite"], &[]),
 ];
 
 /// Compares every manifest with the table.
