@@ -25,6 +25,10 @@ use crate::{
 /// How long after a failed attempt to connect others are refused unheard.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// How long one who tries whether the database is back keeps others from trying as well, at most: hosts that are gone answer
+/// nothing at all.
+const TRIAL: Duration = Duration::from_secs(3);
+
 /// Connections to one database.
 pub(crate) struct Pool {
     target: Arc<Target>,
@@ -85,12 +89,7 @@ impl Pool {
     }
 
     async fn connect(&self) -> Outcome<Session> {
-        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some((until, why)) = failed
-            && Instant::now() < until
-        {
-            return Err(Trouble::Away(why));
-        }
+        self.may_connect()?;
         let connected = self.target.connect().await;
         let why = connected.as_ref().err().map(|trouble| match trouble.told() {
             StoreError::Unavailable { why, .. } => why,
@@ -98,6 +97,19 @@ impl Pool {
         });
         *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = why.map(|why| (Instant::now() + PAUSE, why));
         connected
+    }
+}
+
+impl Pool {
+    /// Whoever comes while the database is away is told so at once: one at a time tries whether it is back.
+    fn may_connect(&self) -> Outcome<()> {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((until, why)) = failed.as_mut() else { return Ok(()) };
+        if Instant::now() < *until {
+            return Err(Trouble::Away(why.clone()));
+        }
+        *until = Instant::now() + TRIAL;
+        Ok(())
     }
 }
 
@@ -127,7 +139,10 @@ impl Deref for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         let Some(session) = self.session.take() else { return };
-        if session.is_usable() && !self.in_transaction.load(Ordering::Relaxed) && !self.pool.permits.is_closed() {
+        if !session.is_usable() {
+            // The others lead to the same server: the next one who needs a connection finds out where the server is now.
+            self.pool.forget();
+        } else if !self.in_transaction.load(Ordering::Relaxed) && !self.pool.permits.is_closed() {
             self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(session);
         }
     }
