@@ -74,7 +74,7 @@ impl<'a> Move<'a> {
             bail!("{UNFINISHED}: the two stores do not have the same number of {}", differ.join(", "));
         }
         let arrival = Arc::into_inner(arrival).context("a part of the move has not ended")?;
-        arrival.finish().await.map_err(in_words).context(UNFINISHED)?;
+        arrival.finish().await.map_err(in_words).context(UNCONFIRMED)?;
         // Until now no node could be started on it.
         drop(source);
         self.say_what_now(rows, begun.elapsed());
@@ -94,6 +94,10 @@ impl<'a> Move<'a> {
 }
 
 const UNFINISHED: &str = "the migration did not finish, and no node starts on the new store; the old one is as it was";
+
+/// The commit of the last step may have been lost on its way, or its answer.
+const UNCONFIRMED: &str = "everything is there, but whether the last step was done is not known: start a node on the new store; if \
+                           it is refused, run the migration again with --start-over; the old store is as it was";
 
 /// A wrong connection string is to be known as such.
 fn in_words(error: ArrivalError) -> anyhow::Error {
