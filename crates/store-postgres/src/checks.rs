@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::{session::Session, trouble::Outcome};
+use crate::{session::Session, sql::cold, trouble::Outcome};
 
 /// The oldest version of the server that is known to do what the statements ask for.
 const OLDEST_SERVER: i32 = 13;
@@ -66,11 +66,6 @@ const RULES: [Rule; 6] = [
     },
 ];
 
-/// All that is looked at, by name. Whatever a server does not know is not there.
-const LOOK: &str = "SELECT name::text, setting::text FROM pg_settings WHERE name = ANY ($1) \
-    UNION ALL SELECT 'in_recovery', CASE WHEN pg_is_in_recovery() THEN 'on' ELSE 'off' END \
-    UNION ALL SELECT 'is_encrypted', s.ssl::text FROM pg_stat_ssl s WHERE s.pid = pg_backend_pid()";
-
 /// What a server says of itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings(HashMap<String, String>);
@@ -86,7 +81,7 @@ impl Settings {
             "synchronous_standby_names",
         ];
         let names: Vec<&str> = RULES.iter().map(|rule| rule.name).chain(others).collect();
-        let rows = db.query(LOOK, &[&names]).await?;
+        let rows = db.query(cold::SETTINGS, &[&names]).await?;
         let settings = rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?)));
         Ok(Self(settings.collect::<Outcome<_>>()?))
     }
