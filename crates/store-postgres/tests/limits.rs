@@ -73,24 +73,28 @@ async fn agrees(url: &str, nodes: &[Arc<PostgresStore>], account: &str, now: Tim
     sum
 }
 
+/// Of accounts, too, of which nobody has heard before.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_64_at_once_over_three_nodes_exactly_the_limit_passes() {
     let (url, nodes) = three_nodes().await;
     let now = MIDNIGHT + HOUR;
-    let requests = (0..64).map(|n| nodes[n % 3].window_admit(asked("account/1", n, 1, 20), now));
-    let answers = join_all(requests).await;
-    let sums = answers.iter().filter_map(|answer| match answer {
-        Ok(Admitted::Yes(sums)) => Some(sums.hour),
-        Ok(Admitted::No(refusal)) => {
-            assert_eq!((refusal.window, refusal.left, refusal.again), (Window::Hour, 0, Some(now + HOUR)));
-            None
-        }
-        Err(trouble) => panic!("{trouble}"),
-    });
-    let mut sums: Vec<u64> = sums.collect();
-    sums.sort_unstable();
-    assert_eq!(sums, (1..=20).collect::<Vec<_>>());
-    assert_eq!(agrees(&url, &nodes, "account/1", now).await, 20);
+    for round in 0..30 {
+        let account = format!("account/{round}");
+        let requests = (0..64).map(|n| nodes[n % 3].window_admit(asked(&account, n, 1, 20), now));
+        let answers = join_all(requests).await;
+        let sums = answers.iter().filter_map(|answer| match answer {
+            Ok(Admitted::Yes(sums)) => Some(sums.hour),
+            Ok(Admitted::No(refusal)) => {
+                assert_eq!((refusal.window, refusal.left, refusal.again), (Window::Hour, 0, Some(now + HOUR)));
+                None
+            }
+            Err(trouble) => panic!("{trouble}"),
+        });
+        let mut sums: Vec<u64> = sums.collect();
+        sums.sort_unstable();
+        assert_eq!(sums, (1..=20).collect::<Vec<_>>());
+        assert_eq!(agrees(&url, &nodes, &account, now).await, 20);
+    }
 }
 
 /// A step of time in minutes, also back, as clocks of nodes do; and how many ask at once then.

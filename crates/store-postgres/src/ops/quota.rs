@@ -101,7 +101,7 @@ async fn work(engine: Arc<Engine>, queue: Arc<Queue<Waiting>>) {
             asks.push((ask, now));
             waiting.push((reply, room));
         }
-        let said = engine.run(&Windows { asks: &asks }).await;
+        let said = decide(&engine, &asks).await;
         for (place, (reply, room)) in waiting.into_iter().enumerate() {
             // Its room is free when the answer is given.
             drop(room);
@@ -110,6 +110,15 @@ async fn work(engine: Arc<Engine>, queue: Arc<Queue<Waiting>>) {
             let _ = reply.send(answer);
         }
     }
+}
+
+async fn decide(engine: &Engine, asks: &[(Ask, Timestamp)]) -> StoreResult<Vec<Said>> {
+    if let Some(said) = engine.run(&Windows { asks, begins: false }).await? {
+        return Ok(said);
+    }
+    // It is the first time that somebody asks something of one of these accounts.
+    let said = engine.run(&Windows { asks, begins: true }).await?;
+    said.ok_or_else(|| Trouble::Damaged("an account that was begun is gone".to_owned()).told())
 }
 
 /// PostgreSQL's texts cannot hold NUL; nor does the name of any account or provider.

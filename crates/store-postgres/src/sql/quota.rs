@@ -7,12 +7,14 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING";
     /// Locks account $2.
     ACCOUNT_LOCK = "SELECT a.seen FROM quota_account a WHERE a.bucket = $1 AND a.account = $2 FOR UPDATE";
-    /// Account $2, and the sum of its entries that are `Account::retiring` when it moves on to $3; $4 is the length of the hour.
-    /// The span is worked out here so that account and sum are of one moment, and nobody waits while it goes to and fro.
+    /// Account $2, the sum of its entries that are `Account::retiring` when it moves on to $3, and the time of its oldest entry;
+    /// $4 is the length of the hour. The span is worked out here so that account and sum are of one moment, and nobody waits while
+    /// it goes to and fro.
     ACCOUNT = "SELECT a.seen, a.hour, a.day, a.day_begin, a.day_end, \
             (SELECT coalesce(sum(e.amount), 0)::bigint FROM quota_entry e \
              WHERE e.bucket = $1 AND e.account = $2 AND e.at > 0 \
-               AND e.at > a.seen - $4::bigint AND e.at <= greatest(a.seen, $3::bigint) - $4::bigint) \
+               AND e.at > a.seen - $4::bigint AND e.at <= greatest(a.seen, $3::bigint) - $4::bigint), \
+            (SELECT e.at FROM quota_entry e WHERE e.bucket = $1 AND e.account = $2 AND e.at > 0 ORDER BY e.at LIMIT 1) \
         FROM quota_account a WHERE a.bucket = $1 AND a.account = $2";
     /// What is kept of account $2.
     ACCOUNT_WRITE = "UPDATE quota_account a SET seen = $3, hour = $4, day = $5, day_begin = $6, day_end = $7 \

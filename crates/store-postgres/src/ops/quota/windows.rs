@@ -6,7 +6,7 @@
 //! account first the admissions, that of the latest moment before the others, so that the account moves on once; then the
 //! refunds.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
 
 use async_trait::async_trait;
 use hongyan_core::{
@@ -52,23 +52,30 @@ impl Ask {
     }
 }
 
-/// The operation: requests, each at its moment. Answers each in its place.
+/// The operation: requests, each at its moment. Answers each in its place, or nothing where there is an account that is new and
+/// `begins` is not said.
 pub(super) struct Windows<'a> {
     pub(super) asks: &'a [(Ask, Timestamp)],
+    /// Begin the accounts that are not known.
+    pub(super) begins: bool,
 }
 
 #[async_trait]
 impl Operation for Windows<'_> {
-    type Answer = Vec<Said>;
+    type Answer = Option<Vec<Said>>;
 
-    async fn run(&self, tx: &mut Transaction<'_>) -> Outcome<Vec<Said>> {
+    async fn run(&self, tx: &mut Transaction<'_>) -> Outcome<Option<Vec<Said>>> {
         let visits = self.visits();
         // What is refunded to an account that never was.
         let mut said = vec![Said::GivenBack(0); self.asks.len()];
         let mut ledgers = Vec::with_capacity(visits.len());
-        for (visit, found) in visits.values().zip(read(tx, &visits).await?) {
-            let Some(found) = found else { continue };
-            ledgers.push(visit.decide(found, &mut said));
+        for (visit, found) in visits.values().zip(self.read(tx, &visits).await?) {
+            match found {
+                Some(found) => ledgers.push(visit.decide(found, &mut said)),
+                // Begun now, out of turn among those that are locked already, it might wait for somebody who waits for us.
+                None if !visit.admissions.is_empty() => return Ok(None),
+                None => {}
+            }
         }
         let lasts = write(tx, &ledgers).await?;
         for (ledger, lasts) in ledgers.iter().zip(lasts) {
@@ -77,7 +84,7 @@ impl Operation for Windows<'_> {
                 said[*place] = Said::Admitted(Admitted::No(shortage.refused(last)));
             }
         }
-        Ok(said)
+        Ok(Some(said))
     }
 }
 
@@ -98,6 +105,22 @@ impl Windows<'_> {
             visit.prepare();
         }
         visits
+    }
+
+    /// Locks the accounts and reads what is needed of them; nothing of those that do not exist.
+    async fn read(
+        &self,
+        tx: &Transaction<'_>,
+        visits: &BTreeMap<(i16, &str), Visit<'_>>,
+    ) -> Outcome<Vec<Option<Found>>> {
+        let mut queries = Vec::with_capacity(4 * visits.len());
+        let mut ends = Vec::with_capacity(visits.len());
+        for visit in visits.values() {
+            visit.queries(self.begins, &mut queries);
+            ends.push(queries.len());
+        }
+        let answers = tx.db.query_all(&queries).await?;
+        ends.into_iter().map(|end| found(&answers[end - 3..end])).collect()
     }
 }
 
@@ -120,6 +143,7 @@ struct Visit<'a> {
 struct Found {
     account: Account,
     retired: u64,
+    oldest: Option<Timestamp>,
     entries: HashMap<i64, Entry>,
 }
 
@@ -171,10 +195,10 @@ impl<'a> Visit<'a> {
         }
     }
 
-    /// The statements that lock the account and read what is needed of it; the answers of the last two are.
-    fn queries<'q>(&'q self, queries: &mut Vec<Query<'q>>) {
+    /// The statements that lock the account and read what is needed of it: the last three.
+    fn queries<'q>(&'q self, begins: bool, queries: &mut Vec<Query<'q>>) {
         let who: [Param<'q>; 2] = [&self.bucket, &self.account];
-        if !self.admissions.is_empty() {
+        if begins && !self.admissions.is_empty() {
             queries.push(Query { sql: quota::ACCOUNT_BEGIN, params: with(&who, self.begun.iter().map(param)) });
         }
         queries.push(Query { sql: quota::ACCOUNT_LOCK, params: who.to_vec() });
@@ -183,16 +207,16 @@ impl<'a> Visit<'a> {
     }
 
     fn decide(&self, found: Found, said: &mut [Said]) -> Ledger<'a> {
-        let Found { mut account, retired, mut entries } = found;
+        let Found { mut account, retired, oldest, mut entries } = found;
         let mut ledger = Ledger::new(self.bucket, self.account);
         let mut retired = Some(retired);
         for (place, admission, now) in &self.admissions {
             account = account.moved_on(retired.take().unwrap_or(0), admission.day, *now);
-            if !entries.contains_key(&admission.id.get()) {
+            if let hash_map::Entry::Vacant(vacant) = entries.entry(admission.id.get()) {
                 match account.admit(admission) {
                     Ok(entry) => {
-                        entries.insert(admission.id.get(), entry);
                         ledger.add(admission.id, &entry);
+                        vacant.insert(entry);
                     }
                     Err(shortage) => {
                         ledger.refuse(*place, shortage, &account);
@@ -213,7 +237,7 @@ impl<'a> Visit<'a> {
         if !self.admissions.is_empty() || !ledger.lowered.is_empty() {
             ledger.row = Some(columns(&account));
         }
-        ledger.clean(&account, self.admissions.len());
+        ledger.clean(&account, oldest, self.admissions.len());
         ledger
     }
 }
@@ -252,13 +276,15 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// Of what counts nowhere any more, a share for each admission is to go.
-    fn clean(&mut self, account: &Account, admissions: usize) {
+    /// Of what counts nowhere any more, if there is such, a share for each admission is to go.
+    fn clean(&mut self, account: &Account, oldest: Option<Timestamp>, admissions: usize) {
         self.hour_begin = (account.seen - HOUR).ms();
         self.day_begin = account.today.begin.ms();
         // What is of an earlier day was admitted before this one began: no entries of today are looked at in vain.
         self.outdated = self.hour_begin.min(self.day_begin - 1);
-        self.outdated_max = i64::try_from(OUTDATED_DELETED_MAX * admissions).unwrap_or(i64::MAX);
+        if oldest.is_some_and(|at| at.ms() <= self.outdated) {
+            self.outdated_max = i64::try_from(OUTDATED_DELETED_MAX * admissions).unwrap_or(i64::MAX);
+        }
     }
 
     /// The statements that write it. What leaves the hour is asked for when the new entries are there, and before anything is
@@ -286,28 +312,20 @@ impl<'a> Ledger<'a> {
     }
 }
 
-/// Locks the accounts and reads what is needed of them; none of those that do not exist.
-async fn read(tx: &Transaction<'_>, visits: &BTreeMap<(i16, &str), Visit<'_>>) -> Outcome<Vec<Option<Found>>> {
-    let mut queries = Vec::with_capacity(4 * visits.len());
-    let mut ends = Vec::with_capacity(visits.len());
-    for visit in visits.values() {
-        visit.queries(&mut queries);
-        ends.push(queries.len());
-    }
-    let answers = tx.db.query_all(&queries).await?;
-    ends.into_iter().map(|end| found(&answers[end - 2], &answers[end - 1])).collect()
-}
-
-fn found(account: &[SqlRow], entries: &[SqlRow]) -> Outcome<Option<Found>> {
-    let Some(row) = account.first() else { return Ok(None) };
+/// What the last three statements about an account have answered.
+fn found(answers: &[Vec<SqlRow>]) -> Outcome<Option<Found>> {
+    let [locked, account, entries] = answers else { return Ok(None) };
+    // Begun by somebody else after the lock had found nothing to hold, it is there, but not ours.
+    let (Some(_), Some(row)) = (locked.first(), account.first()) else { return Ok(None) };
     let (account, retired) = account_read(row)?;
+    let oldest = row.try_get::<_, Option<i64>>(6)?.map(Timestamp::from_ms);
     let entries = entries.iter().map(|row| {
         let amount: i64 = row.try_get(3)?;
         let amount = u32::try_from(amount).map_err(|_| Trouble::Damaged(format!("an admission of {amount}")))?;
         let entry = Entry { at: time(row, 1)?, day: time(row, 2)?, amount };
         Ok((row.try_get(0)?, entry))
     });
-    Ok(Some(Found { account, retired, entries: entries.collect::<Outcome<_>>()? }))
+    Ok(Some(Found { account, retired, oldest, entries: entries.collect::<Outcome<_>>()? }))
 }
 
 /// Reads what `ACCOUNT` answers.
