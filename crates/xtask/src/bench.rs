@@ -13,6 +13,7 @@ mod machine;
 mod mail;
 mod memory;
 mod postfix;
+mod postgres;
 mod process;
 mod product;
 mod report;
@@ -38,9 +39,12 @@ pub struct Options {
     /// The store that the product runs on.
     #[arg(long, value_enum, default_value_t = Store::Sqlite)]
     store: Store,
-    /// The parts to run; all of them when absent.
+    /// The parts to run; all that the store has when absent.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
+    /// On PostgreSQL: with how many nodes, each as a measurement of its own.
+    #[arg(long, value_delimiter = ',', default_value = "1,2,3", value_parser = clap::value_parser!(u16).range(1..=32))]
+    nodes: Vec<u16>,
     /// Rounds per part; below three the medians say little.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -50,9 +54,12 @@ pub struct Options {
     /// How long each load lasts.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
-    /// How many mails `drain` queues.
-    #[arg(long, default_value_t = 200_000)]
-    backlog: u64,
+    /// How many mails `drain` queues; absent: 200,000, on PostgreSQL 100,000.
+    #[arg(long)]
+    backlog: Option<u64>,
+    /// On PostgreSQL: also print which statements cost most, part by part.
+    #[arg(long)]
+    statements: bool,
     /// How many mails `memory` queues.
     #[arg(long, default_value_t = 1_000_000)]
     queued: u64,
@@ -70,13 +77,14 @@ pub struct Options {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Store {
     Sqlite,
+    Postgres,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Durable accepts per second, against a bare HTTP server.
+    /// Durable accepts per second, against a bare HTTP server; on PostgreSQL against raw inserts.
     Accept,
-    /// A backlog delivered over SMTP, against `smtp-source`.
+    /// A backlog delivered over SMTP, against `smtp-source`; on PostgreSQL by a provider that only counts, against raw SQL.
     Drain,
     /// HTTP in to SMTP out: rate, latency, CPU and memory.
     Through,
@@ -84,6 +92,23 @@ enum Part {
     Postfix,
     /// Resident memory, idle and with a long queue, and the accept rate with a long queue.
     Memory,
+    /// On PostgreSQL: bytes of its log per message.
+    Wal,
+}
+
+impl Store {
+    const fn has(self, part: Part) -> bool {
+        match self {
+            Self::Sqlite => !matches!(part, Part::Wal),
+            Self::Postgres => matches!(part, Part::Accept | Part::Drain | Part::Wal),
+        }
+    }
+}
+
+impl Options {
+    fn wants(&self, part: Part) -> bool {
+        self.store.has(part) && (self.only.is_empty() || self.only.contains(&part))
+    }
 }
 
 /// Measures, prints the table, and writes the file.
@@ -93,6 +118,9 @@ pub fn run(options: &Options) -> Result<ExitCode> {
     }
     if options.rounds == 0 || options.seconds == 0 {
         bail!("nothing is measured in no rounds or no time");
+    }
+    if let Some(part) = options.only.iter().find(|part| !options.store.has(**part)) {
+        bail!("{part:?} is not measured on {:?}", options.store);
     }
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     let report = runtime.block_on(async {
@@ -109,24 +137,30 @@ pub fn run(options: &Options) -> Result<ExitCode> {
 }
 
 async fn measure(options: &Options) -> Result<Report> {
-    let wanted = |part: Part| options.only.is_empty() || options.only.contains(&part);
     let ground = Ground::prepare(options)?;
     let mut report = Report::new(machine::describe(&ground));
-    if wanted(Part::Accept) {
-        accept::measure(&ground, &mut report).await.context("accept")?;
-    }
-    if wanted(Part::Drain) {
-        drain::measure(&ground, &mut report).await.context("drain")?;
-    }
-    if wanted(Part::Through) || wanted(Part::Postfix) {
-        through::measure(&ground, &mut report, wanted(Part::Through), wanted(Part::Postfix))
-            .await
-            .context("through")?;
-    }
-    if wanted(Part::Memory) {
-        memory::measure(&ground, &mut report).await.context("memory")?;
+    match options.store {
+        Store::Sqlite => on_sqlite(&ground, &mut report).await?,
+        Store::Postgres => postgres::measure(&ground, &mut report).await?,
     }
     Ok(report)
+}
+
+async fn on_sqlite(ground: &Ground, report: &mut Report) -> Result<()> {
+    let wanted = |part| ground.options.wants(part);
+    if wanted(Part::Accept) {
+        accept::measure(ground, report).await.context("accept")?;
+    }
+    if wanted(Part::Drain) {
+        drain::measure(ground, report).await.context("drain")?;
+    }
+    if wanted(Part::Through) || wanted(Part::Postfix) {
+        through::measure(ground, report, wanted(Part::Through), wanted(Part::Postfix)).await.context("through")?;
+    }
+    if wanted(Part::Memory) {
+        memory::measure(ground, report).await.context("memory")?;
+    }
+    Ok(())
 }
 
 /// Ends when somebody asks this process to stop. Leaving by an error stops every child, Postfix too.

@@ -1,5 +1,5 @@
 //! Repository chores: `cargo xtask structure` checks how the code is laid out, `cargo xtask bench` measures the product
-//! against references. It depends on none of our crates, so that it judges from outside.
+//! against references. Of our crates it uses only the one that starts PostgreSQL servers, so that it judges from outside.
 
 mod bench;
 mod docs;

@@ -9,7 +9,7 @@ use super::{
     ground::Ground,
     mail,
     process::{Process, free_port, until_listening},
-    product::{Home, Plan},
+    product::{Home, Plan, Via},
     report::{Goal, Report, Row},
     wrk,
 };
@@ -45,10 +45,10 @@ pub async fn measure(ground: &Ground, report: &mut Report) -> Result<()> {
 /// One round of ours. What was answered with success must be in the store, also after the process was killed.
 async fn ours(ground: &Ground, connections: usize) -> Result<(wrk::Counted, Duration)> {
     let home = Home::new(ground)?;
-    let plan = Plan { paused: true, smtp: free_port()? };
+    let plan = Plan { paused: true, via: Via::Smtp { port: free_port()? } };
     let product = home.start(ground, plan).await?;
     let before = product.process().cpu()?;
-    let counted = wrk::run(ground, product.port, connections, ground.options.seconds, &mail::small()).await?;
+    let counted = wrk::run(ground, &[product.port], connections, ground.options.seconds, &mail::small()).await?;
     let time = product.process().cpu()? - before;
     let most = counted.good + connections as u64; // what was on its way when wrk stopped may be stored, or not
     product.holds(counted.good, most).await?;
@@ -66,7 +66,7 @@ async fn reference(ground: &Ground, connections: usize) -> Result<(wrk::Counted,
     let server = Process::start("the reference", &mut command)?;
     until_listening(port, Duration::from_secs(10)).await?;
     let before = server.cpu()?;
-    let counted = wrk::run(ground, port, connections, ground.options.seconds, &mail::small()).await?;
+    let counted = wrk::run(ground, &[port], connections, ground.options.seconds, &mail::small()).await?;
     Ok((counted, server.cpu()? - before))
 }
 

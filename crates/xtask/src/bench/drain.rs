@@ -8,15 +8,18 @@ use super::{
     ground::Ground,
     load::{self, Pace},
     process::free_port,
-    product::{Home, Plan},
+    product::{Home, Plan, Via},
     report::{Goal, Report, Row},
     sink::{self, Sink},
 };
 use crate::note;
 
+/// How many mails are queued, unless it is said.
+const BACKLOG: u64 = 200_000;
+
 /// Measures all rounds.
 pub async fn measure(ground: &Ground, report: &mut Report) -> Result<()> {
-    let count = ground.options.backlog;
+    let count = ground.options.backlog.unwrap_or(BACKLOG);
     let mut rates = Row::new(format!("drain of {count} mails of 1 KiB"), "mails/s", Goal::RatioAtLeast(0.8));
     let mut cpu = Row::new("drain, CPU of hongyan".to_owned(), "µs/mail", Goal::None);
     for round in 1..=ground.options.rounds {
@@ -33,13 +36,13 @@ pub async fn measure(ground: &Ground, report: &mut Report) -> Result<()> {
 /// Queues the backlog on a paused channel, and resumes it by a start with another plan.
 async fn ours(ground: &Ground, count: u64) -> Result<(f64, Duration)> {
     let home = Home::new(ground)?;
-    let held = home.start(ground, Plan { paused: true, smtp: free_port()? }).await?;
-    let queued = load::run(held.port, 64, Pace::Count(count), Instant::now()).await.context("queueing")?;
+    let held = home.start(ground, Plan { paused: true, via: Via::Smtp { port: free_port()? } }).await?;
+    let queued = load::run(&[held.port], 64, Pace::Count(count), Instant::now()).await.context("queueing")?;
     held.holds(count, count).await?;
     held.stop().await?;
     note(&format!("  {count} mails queued at {:.0}/s", queued.rate()));
     let mut sink = Sink::start(ground).await?;
-    let plan = Plan { paused: false, smtp: sink.port };
+    let plan = Plan { paused: false, via: Via::Smtp { port: sink.port } };
     let (resumed, seen) = tokio::try_join!(home.start(ground, plan), sink.reach(count))?;
     let time = resumed.process().cpu()?;
     sink.settle(count).await?;

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use super::{
-    Options, Store,
+    Options,
     tools::{self, Tools},
 };
 
@@ -55,12 +55,5 @@ impl Ground {
     /// The directory of the run.
     pub fn dir(&self) -> &Path {
         self.dir.path()
-    }
-
-    /// The product's `store` setting for an instance in `dir`.
-    pub fn store_in(&self, dir: &Path) -> String {
-        match self.options.store {
-            Store::Sqlite => format!("sqlite:{}", dir.join("hongyan.db").display()),
-        }
     }
 }

@@ -77,12 +77,12 @@ impl Course {
     }
 }
 
-/// Sends mails of 1 KiB over kept connections; each carries its time since `origin` in its subject. Fails at the first
+/// Sends mails of 1 KiB over kept connections, spread over the ports; each carries its time since `origin` in its subject. Fails at the first
 /// answer that is not a success.
-pub async fn run(port: u16, connections: usize, pace: Pace, origin: Instant) -> Result<Tally> {
+pub async fn run(ports: &[u16], connections: usize, pace: Pace, origin: Instant) -> Result<Tally> {
     let mut open = Vec::new();
-    for _ in 0..connections {
-        open.push(Connection::open(port).await?);
+    for port in ports.iter().cycle().take(connections) {
+        open.push(Connection::open(*port).await?);
     }
     let course = Arc::new(Course { pace, start: Instant::now(), tickets: AtomicU64::new(0) });
     let mut senders = JoinSet::new();

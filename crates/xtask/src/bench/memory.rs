@@ -9,7 +9,7 @@ use super::{
     ground::Ground,
     load::{self, Pace},
     process::free_port,
-    product::{Home, IN_FLIGHT, Plan, Product},
+    product::{Home, IN_FLIGHT, Plan, Product, Via},
     report::{Goal, Report, Row},
 };
 use crate::note;
@@ -25,7 +25,7 @@ pub async fn measure(ground: &Ground, report: &mut Report) -> Result<()> {
     let mut full = Row::new(format!("memory with {queued} queued"), "MB", Goal::Below(150.0));
     let mut rates = Row::new(format!("accept with {queued} queued / empty"), "mails/s", Goal::RatioAtLeast(0.8));
     for round in 1..=ground.options.rounds {
-        let plan = Plan { paused: false, smtp: free_port()? };
+        let plan = Plan { paused: false, via: Via::Smtp { port: free_port()? } };
         let long = with_long_queue(ground, plan, queued).await.context("with a long queue")?;
         let short = fresh(ground, plan).await.context("empty")?;
         note(&format!(
@@ -44,7 +44,7 @@ pub async fn measure(ground: &Ground, report: &mut Report) -> Result<()> {
 async fn with_long_queue(ground: &Ground, plan: Plan, queued: u64) -> Result<(f64, f64)> {
     let home = Home::new(ground)?;
     let product = home.start(ground, plan).await?;
-    let sent = load::run(product.port, CONNECTIONS, Pace::Count(queued), Instant::now()).await?;
+    let sent = load::run(&[product.port], CONNECTIONS, Pace::Count(queued), Instant::now()).await?;
     note(&format!("  {queued} mails queued at {:.0}/s", sent.rate()));
     tokio::time::sleep(AFTER_LOAD).await;
     let resident = product.process().resident_mb()?;
@@ -64,5 +64,5 @@ async fn fresh(ground: &Ground, plan: Plan) -> Result<(f64, f64)> {
 
 async fn accept_rate(ground: &Ground, product: &Product) -> Result<f64> {
     let duration = Duration::from_secs(ground.options.seconds);
-    Ok(load::run(product.port, CONNECTIONS, Pace::For(duration), Instant::now()).await?.rate())
+    Ok(load::run(&[product.port], CONNECTIONS, Pace::For(duration), Instant::now()).await?.rate())
 }

@@ -77,10 +77,41 @@ impl Process {
     }
 }
 
+/// Processor time so far of this process itself, of all its threads.
+pub fn own_cpu() -> Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/self/stat").context("this system has no /proc")?;
+    Ok(TICK * cpu_ticks(&stat).context("cannot read our own times")?)
+}
+
+/// Processor time so far of a process and its children, those that have ended and were waited for included.
+pub fn family_cpu(parent: u32) -> Result<Duration> {
+    let stat = |pid: u32| std::fs::read_to_string(format!("/proc/{pid}/stat")).ok();
+    let first = stat(parent).and_then(|stat| Some(cpu_ticks(&stat)? + waited_ticks(&stat)?));
+    let mut ticks = first.with_context(|| format!("process {parent} has ended"))?;
+    let processes = std::fs::read_dir("/proc").context("cannot list the processes")?.flatten();
+    for pid in processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
+        // One that ends while we look was counted with its parent, or will be.
+        if let Some(stat) = stat(pid).filter(|stat| parent_of(stat) == Some(parent)) {
+            ticks += cpu_ticks(&stat).unwrap_or(0);
+        }
+    }
+    Ok(TICK * ticks)
+}
+
 /// The sum of user and kernel time in a `/proc/PID/stat` line; the name, which may hold anything, ends at the last `)`.
 fn cpu_ticks(stat: &str) -> Option<u32> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     Some(fields.get(11)?.parse::<u32>().ok()? + fields.get(12)?.parse::<u32>().ok()?)
+}
+
+/// The same of the children that have ended and were waited for.
+fn waited_ticks(stat: &str) -> Option<u32> {
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    Some(fields.get(13)?.parse::<u32>().ok()? + fields.get(14)?.parse::<u32>().ok()?)
+}
+
+fn parent_of(stat: &str) -> Option<u32> {
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
 fn resident_mb(status: &str) -> Option<f64> {
@@ -121,8 +152,8 @@ mod tests {
 
     #[test]
     fn times_are_read_whatever_the_name() {
-        let stat = "12 (a) b (c) S 1 12 12 0 -1 4194304 100 0 0 0 345 55 0 0 20 0 5 0 100 200 300";
-        assert_eq!(cpu_ticks(stat), Some(400));
+        let stat = "12 (a) b (c) S 1 12 12 0 -1 4194304 100 0 0 0 345 55 30 4 20 0 5 0 100 200 300";
+        assert_eq!((cpu_ticks(stat), waited_ticks(stat), parent_of(stat)), (Some(400), Some(34), Some(1)));
         assert_eq!(cpu_ticks("12 (a) S 1"), None);
     }
 

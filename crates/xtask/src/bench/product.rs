@@ -1,6 +1,10 @@
 //! The product under measurement: its files, its start, what its metrics say.
 
-use std::{fs::File, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
@@ -30,8 +34,25 @@ pub struct Home {
 pub struct Plan {
     /// Whether it holds what it accepts.
     pub paused: bool,
-    /// Where its SMTP server listens.
-    pub smtp: u16,
+    /// Its provider.
+    pub via: Via,
+}
+
+/// By what a channel sends.
+#[derive(Clone, Copy, Debug)]
+pub enum Via {
+    /// By SMTP, to a server of ours.
+    Smtp {
+        /// Where it listens.
+        port: u16,
+    },
+    /// By a provider that only counts.
+    Counter {
+        /// What it promises about repeating.
+        repeat: &'static str,
+        /// Calls in flight.
+        calls: u32,
+    },
 }
 
 /// A running product.
@@ -42,12 +63,21 @@ pub struct Product {
 }
 
 impl Home {
-    /// An empty store and a free port.
+    /// An empty embedded store and a free port.
     pub fn new(ground: &Ground) -> Result<Self> {
         let dir = ground.fresh("product")?;
-        let port = free_port()?;
-        let store = ground.store_in(dir.path());
+        let store = format!("sqlite:{}", dir.path().join("hongyan.db").display());
         let key = dir.path().join("master.key");
+        Self::of(dir, &store, &key)
+    }
+
+    /// A free port for a node on a store that it may share with others, who have the same key.
+    pub fn on(ground: &Ground, store: &str, key: &Path) -> Result<Self> {
+        Self::of(ground.fresh("node")?, store, key)
+    }
+
+    fn of(dir: TempDir, store: &str, key: &Path) -> Result<Self> {
+        let port = free_port()?;
         let text = format!(
             "listen = \"127.0.0.1:{port}\"\nstore = \"{store}\"\nsecret_file = \"{}\"\n\
              admin_token = \"bench-administrator-token\"\n",
@@ -87,13 +117,20 @@ impl Home {
 
 impl Plan {
     fn text(self) -> String {
-        let Self { paused, smtp } = self;
+        let Self { paused, via } = self;
         let (app, secret) = (mail::APP, mail::SECRET);
+        let provider = match via {
+            Via::Smtp { port } => format!(
+                "kind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\nmax_in_flight = {IN_FLIGHT}"
+            ),
+            Via::Counter { repeat, calls } => {
+                format!("kind = \"test\"\nrepeat = \"{repeat}\"\nmax_in_flight = {calls}")
+            }
+        };
         format!(
             "[settings]\ncmsi.wait = \"0s\"\n\n\
              [[app]]\ncode = \"{app}\"\nsecret = \"{secret}\"\ntrusted = true\n\n\
-             [[provider]]\ncode = \"sink\"\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {smtp}\ntls = \"none\"\n\
-             sender = \"bench@example.com\"\nmax_in_flight = {IN_FLIGHT}\n\n\
+             [[provider]]\ncode = \"sink\"\nsender = \"bench@example.com\"\n{provider}\n\n\
              [[channel]]\ncode = \"1003\"\nkind = \"mail\"\nproviders = [\"sink\"]\npaused = {paused}\n"
         )
     }
@@ -167,9 +204,12 @@ mod tests {
 
     #[test]
     fn the_plan_is_toml() {
-        let plan: toml::Table = Plan { paused: true, smtp: 2525 }.text().parse().unwrap();
+        let plan: toml::Table = Plan { paused: true, via: Via::Smtp { port: 2525 } }.text().parse().unwrap();
         assert_eq!(plan["channel"][0]["paused"], toml::Value::Boolean(true));
         assert_eq!(plan["provider"][0]["port"], toml::Value::Integer(2525));
         assert_eq!(plan["settings"]["cmsi"]["wait"].as_str(), Some("0s"));
+        let via = Via::Counter { repeat: "at_most_once", calls: 64 };
+        let plan: toml::Table = Plan { paused: false, via }.text().parse().unwrap();
+        assert_eq!(plan["provider"][0]["repeat"].as_str(), Some("at_most_once"));
     }
 }

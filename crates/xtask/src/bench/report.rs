@@ -93,6 +93,13 @@ impl Report {
         Self { rows: Vec::new(), machine }
     }
 
+    /// Says one thing more about what is measured, unless it is said already.
+    pub fn say_of_machine(&mut self, line: String) {
+        if !self.machine.contains(&line) {
+            self.machine.push(line);
+        }
+    }
+
     /// Prints it in Markdown.
     pub fn print(&self, rounds: usize) {
         for line in self.lines(rounds) {

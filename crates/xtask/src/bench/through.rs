@@ -10,7 +10,7 @@ use super::{
     load::{self, Pace},
     mail, postfix,
     process::{Process, until},
-    product::{Home, Plan},
+    product::{Home, Plan, Via},
     report::{Goal, Report, Row},
     sink::Sink,
     stamps::{Latency, StampSink},
@@ -76,10 +76,11 @@ pub async fn measure(ground: &Ground, report: &mut Report, alone: bool, relay: b
 async fn full_load(ground: &Ground) -> Result<Full> {
     let mut sink = Sink::start(ground).await?;
     let home = Home::new(ground)?;
-    let product = home.start(ground, Plan { paused: false, smtp: sink.port }).await?;
+    let product = home.start(ground, Plan { paused: false, via: Via::Smtp { port: sink.port } }).await?;
     let body = mail::kilobyte("load");
     let (before, start) = (product.process().cpu()?, Instant::now());
-    let load = wrk::run(ground, product.port, CONNECTIONS, ground.options.seconds, &body);
+    let ports = [product.port];
+    let load = wrk::run(ground, &ports, CONNECTIONS, ground.options.seconds, &body);
     let (counted, mut resident) = with_peak(product.process(), load).await?;
     let (seen, later) = with_peak(product.process(), sink.reach(counted.good)).await?;
     resident = resident.max(later);
@@ -111,11 +112,11 @@ async fn latencies(ground: &Ground, rate: f64) -> Result<(Latency, Latency)> {
     let origin = Instant::now();
     let sink = StampSink::start(origin).await?;
     let home = Home::new(ground)?;
-    let product = home.start(ground, Plan { paused: false, smtp: sink.port }).await?;
+    let product = home.start(ground, Plan { paused: false, via: Via::Smtp { port: sink.port } }).await?;
     let duration = Duration::from_secs(ground.options.seconds);
     let mut found = Vec::new();
     for pace in [Pace::Steady(rate, duration), Pace::For(duration)] {
-        let sent = load::run(product.port, CONNECTIONS, pace, origin).await?;
+        let sent = load::run(&[product.port], CONNECTIONS, pace, origin).await?;
         let all = async || Ok((sink.count() >= sent.accepted).then_some(()));
         until("all mails have arrived", Duration::from_secs(120), all).await?;
         let latency = sink.take()?;

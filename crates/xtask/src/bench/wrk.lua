@@ -1,13 +1,18 @@
--- Posts the body that stands in the file BENCH_BODY and reads every answer: only `"result":true` counts.
+-- Posts the body that stands in the file BENCH_BODY and reads every answer: only `"result":true` counts. Each thread loads one
+-- of the ports BENCH_PORTS, in turns.
 local file = assert(io.open(os.getenv("BENCH_BODY"), "rb"))
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
 wrk.body = file:read("*a")
 file:close()
 
-local threads = {}
+local threads, ports = {}, {}
+for port in string.gmatch(os.getenv("BENCH_PORTS"), "%d+") do
+  table.insert(ports, port)
+end
 
 function setup(thread)
+  thread.addr = wrk.lookup("127.0.0.1", ports[#threads % #ports + 1])[1]
   table.insert(threads, thread)
 end
 

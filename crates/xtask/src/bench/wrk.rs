@@ -7,7 +7,7 @@ use tokio::process::Command;
 
 use super::{ground::Ground, mail};
 
-/// `wrk` runs on one thread: it needs less than one core, and the server needs the rest.
+/// `wrk` runs on one thread for each server: it needs less than one core, and the server needs the rest.
 pub const THREADS: usize = 1;
 
 /// What a run counted.
@@ -30,16 +30,25 @@ impl Counted {
     }
 }
 
-/// Posts a body over `connections` kept connections for some seconds. Fails when any answer was not a success.
-pub async fn run(ground: &Ground, port: u16, connections: usize, seconds: u64, body: &str) -> Result<Counted> {
+/// Posts a body over `connections` kept connections, spread over the ports, for some seconds. Fails when any answer was not a success.
+pub async fn run(ground: &Ground, ports: &[u16], connections: usize, seconds: u64, body: &str) -> Result<Counted> {
     let dir = ground.fresh("wrk")?;
     let (script, body_file) = (dir.path().join("wrk.lua"), dir.path().join("body.json"));
     std::fs::write(&script, include_str!("wrk.lua")).context("cannot write the script")?;
     std::fs::write(&body_file, body).context("cannot write the body")?;
     let mut command = Command::new(&ground.tools.wrk);
-    command.args([format!("-t{THREADS}"), format!("-c{connections}"), format!("-d{seconds}s")]);
-    command.args(["--timeout", "10s", "-s"]).arg(&script).arg(format!("http://127.0.0.1:{port}{}", mail::PATH));
-    let output = command.env("BENCH_BODY", &body_file).kill_on_drop(true).output().await.context("cannot run wrk")?;
+    let first = ports.first().context("nobody to load")?;
+    let list = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" ");
+    let threads = THREADS * ports.len();
+    command.args([format!("-t{threads}"), format!("-c{connections}"), format!("-d{seconds}s")]);
+    command.args(["--timeout", "10s", "-s"]).arg(&script).arg(format!("http://127.0.0.1:{first}{}", mail::PATH));
+    let output = command
+        .env("BENCH_BODY", &body_file)
+        .env("BENCH_PORTS", list)
+        .kill_on_drop(true)
+        .output()
+        .await
+        .context("cannot run wrk")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let line = text.lines().find_map(|line| line.strip_prefix("BENCH "));
     let line = line.with_context(|| format!("wrk says: {text}{}", String::from_utf8_lossy(&output.stderr)))?;
