@@ -27,6 +27,8 @@ struct NodeView {
     /// How long ago it was heard of.
     silent_seconds: f64,
     alive: bool,
+    /// Whether it is about to leave.
+    stopping: bool,
     /// Whether it is the node that answers.
     this: bool,
     /// The buckets that it prefers.
@@ -43,9 +45,23 @@ pub(crate) async fn list(State(api): State<Api>) -> Result<Json<NodesView>, Prob
 }
 
 fn view(node: NodeRecord, now: Timestamp) -> NodeView {
-    let NodeRecord { number, epoch, host, version, started, heard, alive, this, buckets, clock_ahead_ms } = node;
+    let NodeRecord { number, epoch, host, version, started, heard, alive, stopping, this, buckets, clock_ahead_ms } =
+        node;
     let silent_seconds = now.since(heard).as_millis() as f64 / 1_000.0;
-    NodeView { number, epoch, host, version, started, heard, silent_seconds, alive, this, buckets, clock_ahead_ms }
+    NodeView {
+        number,
+        epoch,
+        host,
+        version,
+        started,
+        heard,
+        silent_seconds,
+        alive,
+        stopping,
+        this,
+        buckets,
+        clock_ahead_ms,
+    }
 }
 
 #[cfg(test)]
@@ -65,6 +81,7 @@ mod tests {
             started: heard,
             heard,
             alive: true,
+            stopping: false,
             this: false,
             buckets: vec![1, 5],
             clock_ahead_ms: -4,

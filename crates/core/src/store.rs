@@ -386,6 +386,9 @@ pub trait Upkeep: Send + Sync {
     /// The clock by which this node's due times and windows are judged, the same for all nodes of a store.
     fn clock(&self) -> Arc<dyn Clock>;
 
+    /// Says that this node is about to leave, so that the others look at once after what it would have looked after.
+    async fn stopping(&self) -> StoreResult<()>;
+
     /// The nodes of the store, the dead of the last day among them.
     async fn nodes(&self) -> StoreResult<Vec<NodeRecord>>;
 
@@ -421,6 +424,8 @@ pub struct NodeRecord {
     pub heard: Timestamp,
     /// Whether it lives: its lease has not run out and it has not left.
     pub alive: bool,
+    /// Whether it is about to leave: it finishes what it has, and the others prefer its buckets.
+    pub stopping: bool,
     /// Whether it is the node that answers.
     pub this: bool,
     /// The buckets that it prefers; none where it is dead.

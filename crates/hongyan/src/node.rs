@@ -149,6 +149,8 @@ impl Node {
     pub async fn stop(self) {
         self.status.set_ready(false);
         if self.has_peers().await {
+            // Whether or not they hear of it: that only makes the change smoother.
+            drop(tokio::time::timeout(LEAD, self.store.stopping()).await);
             tokio::time::sleep(LEAD).await;
         }
         self.stop_http.cancel();

@@ -81,7 +81,12 @@ fn row(node: &Value) -> [String; 9] {
         // Without the fraction: nobody reads the milliseconds of a start.
         text("started").split('.').next().unwrap_or_default().replace('T', " "),
         format!("{:.1} s ago", node["silent_seconds"].as_f64().unwrap_or_default()),
-        if node["alive"] == true { "alive" } else { "dead" }.to_owned(),
+        match (&node["alive"], &node["stopping"]) {
+            (Value::Bool(true), Value::Bool(true)) => "stopping",
+            (Value::Bool(true), _) => "alive",
+            _ => "dead",
+        }
+        .to_owned(),
         node["buckets"].as_array().map_or(0, Vec::len).to_string(),
         format!("{:+} ms", node["clock_ahead_ms"].as_i64().unwrap_or_default()),
     ]

@@ -146,8 +146,9 @@ impl Claim<'_> {
         }
         let mut leases = self.write(hot::CLAIM, &heads).await?;
         // In the order of the turns, not of the buckets.
-        let turn: BTreeMap<i64, usize> = chosen.iter().enumerate().map(|(n, choice)| (choice.parcel, n)).collect();
-        leases.sort_by_key(|lease| turn.get(&lease.parcel.get()));
+        let turn: BTreeMap<(i64, i64), usize> = chosen.iter().enumerate().map(|(n, choice)| (choice.key, n)).collect();
+        let key = |lease: &Lease| Some((lease.rows.first()?.track.due.ms(), lease.parcel.get()));
+        leases.sort_by_key(|lease| key(lease).and_then(|key| turn.get(&key)));
         Ok(leases)
     }
 

@@ -35,7 +35,7 @@ pub(crate) struct Registered {
     pub floor: Timestamp,
     /// When it was asked for: its first lease runs from then on.
     pub at: Instant,
-    /// Who lives, this one among them.
+    /// Who lives and stays, this one among them.
     pub living: Vec<Registration>,
 }
 
@@ -164,7 +164,7 @@ pub(crate) async fn heartbeat(db: &Session, engine: &Engine, lease: Duration) ->
     Ok(true)
 }
 
-/// Who lives.
+/// Who lives and stays.
 pub(crate) async fn living(db: &Session) -> Outcome<Vec<Registration>> {
     registrations(&db.query(node::LIVING, &[]).await?)
 }
@@ -236,12 +236,12 @@ pub(crate) async fn list(engine: &Engine) -> Outcome<Vec<NodeRecord>> {
     let registered = registrations(&rows)?;
     let mut living = Vec::new();
     for (row, of) in rows.iter().zip(&registered) {
-        if row.try_get(6)? {
+        if row.try_get(6)? && !row.try_get::<_, bool>(8)? {
             living.push(*of);
         }
     }
     let record = |(row, of): (&SqlRow, &Registration)| {
-        let alive = living.contains(of);
+        let (alive, stopping): (bool, bool) = (row.try_get(6)?, row.try_get(8)?);
         Ok(NodeRecord {
             number: of.number,
             epoch: of.epoch,
@@ -250,12 +250,21 @@ pub(crate) async fn list(engine: &Engine) -> Outcome<Vec<NodeRecord>> {
             started: Timestamp::from_ms(row.try_get(4)?),
             heard: Timestamp::from_ms(row.try_get(5)?),
             alive,
+            stopping,
             this: *of == engine.me(),
-            buckets: if alive { preferred(*of, &living) } else { Vec::new() },
+            buckets: if living.contains(of) { preferred(*of, &living) } else { Vec::new() },
             clock_ahead_ms: row.try_get(7)?,
         })
     };
     rows.iter().zip(&registered).map(record).collect()
+}
+
+/// Says that this node is about to leave.
+pub(crate) async fn stopping(engine: &Engine) -> Outcome<()> {
+    let me = engine.me();
+    let number = i16::from(me.number);
+    engine.pool.lend().await?.execute(node::STOPPING, &[&number, &me.epoch]).await?;
+    Ok(())
 }
 
 /// Finds out whether the database can be written, by writing.

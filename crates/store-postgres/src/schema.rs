@@ -20,7 +20,7 @@ pub(crate) struct Migration {
 pub(crate) const VERSION: i32 = MIGRATIONS.len() as i32;
 
 /// The migrations, the first first.
-pub(crate) const MIGRATIONS: [Migration; 1] = [Migration { sql: V1, oldest: 1 }];
+pub(crate) const MIGRATIONS: [Migration; 2] = [Migration { sql: V1, oldest: 1 }, Migration { sql: V2, oldest: 1 }];
 
 /// The tables that are kept by days: the table, and the column whose id says which day.
 pub(crate) const KEPT_BY_DAY: [(&str, &str); 3] = [("message", "id"), ("attachment", "message"), ("done", "id")];
@@ -61,6 +61,9 @@ CREATE TABLE IF NOT EXISTS hongyan_schema (
 );
 INSERT INTO hongyan_schema VALUES (1, 0, 0) ON CONFLICT DO NOTHING;
 ";
+
+/// A node says that it is about to leave. One of version 1 goes on preferring the buckets of such a node a little longer, no more.
+const V2: &str = "ALTER TABLE node ADD COLUMN stopping boolean NOT NULL DEFAULT false";
 
 const V1: &str = "
 -- Times are milliseconds since 1970-01-01 UTC; ids are those of design 1, their low six bits are the bucket; states are

@@ -190,6 +190,10 @@ impl Upkeep for PostgresStore {
         Arc::clone(&self.engine.clock) as Arc<dyn Clock>
     }
 
+    async fn stopping(&self) -> StoreResult<()> {
+        nodes::stopping(&self.engine).await.map_err(|trouble| trouble.told())
+    }
+
     async fn nodes(&self) -> StoreResult<Vec<NodeRecord>> {
         nodes::list(&self.engine).await.map_err(|trouble| trouble.told())
     }

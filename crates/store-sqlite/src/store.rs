@@ -236,6 +236,10 @@ impl Upkeep for SqliteStore {
         Arc::new(SystemClock)
     }
 
+    async fn stopping(&self) -> StoreResult<()> {
+        Ok(())
+    }
+
     async fn nodes(&self) -> StoreResult<Vec<NodeRecord>> {
         Ok(vec![NodeRecord {
             number: 0,
@@ -245,6 +249,7 @@ impl Upkeep for SqliteStore {
             started: self.inner.started,
             heard: SystemClock.now(),
             alive: true,
+            stopping: false,
             this: true,
             buckets: vec![0],
             clock_ahead_ms: 0,

@@ -282,6 +282,10 @@ impl Upkeep for FakeStore {
         unreachable!("the world has its own")
     }
 
+    async fn stopping(&self) -> StoreResult<()> {
+        unreachable!("nobody stops here")
+    }
+
     async fn nodes(&self) -> StoreResult<Vec<NodeRecord>> {
         unreachable!("nobody asks for nodes here")
     }

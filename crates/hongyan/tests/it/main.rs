@@ -13,3 +13,4 @@ mod kill;
 mod mail;
 mod migrate;
 mod support;
+mod upgrade;

@@ -24,7 +24,8 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Choice {
     pub(super) lane: Lane,
-    pub(super) parcel: i64,
+    /// When it was due, and which parcel it is.
+    pub(super) key: (i64, i64),
     /// Its first row.
     pub(super) head: i64,
 }
@@ -120,7 +121,7 @@ impl<'a> Shelf<'a> {
             let Some(read) = self.lanes.get_mut(&lane) else { return taken };
             let Some(entry) = read.entries.pop_front() else { return taken };
             read.taken = Some(entry.due);
-            chosen.push(Choice { lane, parcel: entry.parcel, head: entry.head });
+            chosen.push(Choice { lane, key: (entry.due, entry.parcel), head: entry.head });
             let ran_out = read.entries.is_empty() && read.more;
             match self.first_of(of) {
                 Some((_, _, lane)) => drop(waiting.insert(of, lane)),

@@ -33,7 +33,8 @@ type Said = (Timestamp, Option<Vec<u8>>);
 /// What was leased, in the order of the parcels.
 #[derive(Default)]
 pub(super) struct Taken {
-    parcels: BTreeMap<Id, Vec<(Row, String)>>,
+    /// By parcel and due time: of a parcel, what was put off to another time is leased by itself.
+    parcels: BTreeMap<(Id, Timestamp), Vec<(Row, String)>>,
     said: HashMap<Id, Said>,
 }
 
@@ -41,7 +42,7 @@ impl Taken {
     /// Takes a row of a claim.
     pub(super) fn push(&mut self, row: &SqlRow) -> Outcome<()> {
         let read = row_read(row)?;
-        self.parcels.entry(read.parcel).or_default().push((read, row.try_get(ROW_COLUMNS)?));
+        self.parcels.entry((read.parcel, read.track.due)).or_default().push((read, row.try_get(ROW_COLUMNS)?));
         if let Some(accepted) = row.try_get::<_, Option<i64>>(ROW_COLUMNS + 1)? {
             self.said.insert(read.message, (Timestamp::from_ms(accepted), row.try_get(ROW_COLUMNS + 2)?));
         }
@@ -63,7 +64,7 @@ impl Taken {
             (message, (accepted, cargo))
         };
         let said: HashMap<Id, (Timestamp, Option<Cargo>)> = self.said.into_iter().map(decode).collect();
-        let lease = |(parcel, rows): (Id, Vec<(Row, String)>)| {
+        let lease = |((parcel, _), rows): ((Id, Timestamp), Vec<(Row, String)>)| {
             let &(head, _) = rows.first()?;
             let (accepted, cargo) = said.get(&head.message).cloned().unwrap_or((now, None));
             Some(Lease {

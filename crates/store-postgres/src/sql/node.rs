@@ -18,8 +18,11 @@ statements! {
     HEARTBEAT = "UPDATE node SET heard = clock_timestamp(), lease_until = clock_timestamp() + make_interval(secs => $3), \
             reached = greatest(reached, $4::bigint), clock_ahead = $5 \
         WHERE number = $1 AND epoch = $2 AND ended IS NULL RETURNING (extract(epoch FROM heard) * 1000)::bigint";
-    /// Who lives.
-    LIVING = "SELECT number, epoch FROM node WHERE ended IS NULL AND lease_until >= clock_timestamp() ORDER BY number, epoch";
+    /// Who lives and stays.
+    LIVING = "SELECT number, epoch FROM node WHERE ended IS NULL AND NOT stopping AND lease_until >= clock_timestamp() \
+        ORDER BY number, epoch";
+    /// The registration $1, $2 is about to leave.
+    STOPPING = "UPDATE node SET stopping = true WHERE number = $1 AND epoch = $2 AND ended IS NULL";
     /// Who has not ended, heard of lately or not.
     UNENDED = "SELECT number, epoch FROM node WHERE ended IS NULL";
     /// Who was not heard of for too long and has not been declared dead.
@@ -39,7 +42,7 @@ statements! {
     ENDED_LOCK = "SELECT ended IS NOT NULL, parcels FROM node WHERE number = $1 AND epoch = $2 FOR UPDATE";
     /// The nodes that live or have not been dead for a day.
     NODES = "SELECT number, epoch, host, version, (extract(epoch FROM started) * 1000)::bigint, \
-            (extract(epoch FROM heard) * 1000)::bigint, ended IS NULL AND lease_until >= clock_timestamp(), clock_ahead \
+            (extract(epoch FROM heard) * 1000)::bigint, ended IS NULL AND lease_until >= clock_timestamp(), clock_ahead, stopping \
         FROM node WHERE coalesce(ended, lease_until) > clock_timestamp() - interval '1 day' ORDER BY number, epoch";
     /// A write to one's own registration.
     PING = "UPDATE node SET pinged = $3 WHERE number = $1 AND epoch = $2";

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Builds the program as it was before the newest migration of the PostgreSQL schema, from this repository's history, and prints
+# where it is: a test runs it beside the present one on one database. Whoever adds a migration puts the commit before it here.
+set -eu
+PREVIOUS=29da1e1059328dae34a8323650fbfc6d1f3a2ddc
+cd "$(dirname "$0")/.."
+place="$PWD/target/previous"
+program="$place/$PREVIOUS"
+if [ ! -x "$program" ]; then
+    if ! git cat-file -e "$PREVIOUS^{commit}" 2>/dev/null; then
+        echo "commit $PREVIOUS is not in this clone's history: fetch it whole (git fetch --unshallow)" >&2
+        exit 1
+    fi
+    mkdir -p "$place"
+    rm -rf "$place/source"
+    # A copy without a work tree of its own: nothing of git's is left behind, whatever happens.
+    mkdir "$place/source"
+    git archive "$PREVIOUS" | tar -x -C "$place/source"
+    CARGO_TARGET_DIR="$place/build" cargo build --quiet --locked --package hongyan --manifest-path "$place/source/Cargo.toml" >&2
+    mv "$place/build/debug/hongyan" "$program"
+    rm -rf "$place/source" "$place/build"
+fi
+echo "$program"
