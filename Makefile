@@ -11,6 +11,7 @@ test:
 	scripts/setup.sh test
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	scripts/previous.sh >/dev/null
 	HONGYAN_TEST_PYTHON=$(CURDIR)/.venv/bin/python cargo test --workspace --locked
 
 docs:
