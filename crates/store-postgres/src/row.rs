@@ -25,6 +25,9 @@ pub(crate) struct Row {
     pub track: Track,
 }
 
+/// The bucket of captures: there are few, and the newest are found together.
+pub(crate) const CAPTURES_BUCKET: i16 = 0;
+
 /// The columns that [`row_read`] reads, in its order, of the table `d`; others may follow.
 macro_rules! row_columns {
     () => {

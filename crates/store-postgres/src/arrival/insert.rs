@@ -14,8 +14,7 @@ use hongyan_core::{
 
 use crate::{
     audience::rest_encode,
-    ops::capture,
-    row::{attempts_encode, priority_number, signed, state_number},
+    row::{CAPTURES_BUCKET, attempts_encode, priority_number, signed, state_number},
     session::{Param, Session},
     sql::{arrival as sql, plan, read},
     trouble::Outcome,
@@ -211,7 +210,7 @@ async fn people(db: &Session, rows: &[User]) -> Outcome<()> {
 
 async fn captures(db: &Session, rows: &[Capture]) -> Outcome<()> {
     let params: [Param<'_>; 8] = [
-        &capture::BUCKET,
+        &CAPTURES_BUCKET,
         &column(rows, |row| row.id.get()),
         &column(rows, |row| row.message.get()),
         &column(rows, |row| row.provider.as_str()),
@@ -222,7 +221,7 @@ async fn captures(db: &Session, rows: &[Capture]) -> Outcome<()> {
     ];
     put(db, read::CAPTURE_INSERT, &params).await?;
     let bytes: i64 = rows.iter().map(|row| i64::try_from(row.body.len()).unwrap_or(i64::MAX)).sum();
-    put(db, read::CAPTURED, &[&capture::BUCKET, &i64::try_from(rows.len()).unwrap_or(i64::MAX), &bytes]).await
+    put(db, read::CAPTURED, &[&CAPTURES_BUCKET, &i64::try_from(rows.len()).unwrap_or(i64::MAX), &bytes]).await
 }
 
 async fn accounts(db: &Session, rows: &[(String, Account)]) -> Outcome<()> {

@@ -14,13 +14,11 @@ use crate::{
     engine::{Engine, Operation, Transaction},
     pool::closed,
     queue::{Job, Queue, Room},
+    row::CAPTURES_BUCKET,
     sql::read,
     trouble::{Outcome, Trouble},
     workers::Workers,
 };
-
-/// The bucket of all captures: they are few, and bounded together.
-pub(crate) const BUCKET: i16 = 0;
 
 const KEPT: i64 = limits::CAPTURES_KEPT as i64;
 const BYTES_KEPT: i64 = limits::CAPTURES_BYTES_KEPT as i64;
@@ -109,7 +107,8 @@ impl Operation for CaptureAdd<'_> {
         while count > KEPT || bytes > BYTES_KEPT {
             // The newest stays, however large.
             let (look, too_many, too_large) = (STEP.min(count - 1), count - KEPT, bytes - BYTES_KEPT);
-            let forgotten = tx.db.query_opt(read::CAPTURES_FORGET, &[&BUCKET, &look, &too_many, &too_large]).await?;
+            let forgotten =
+                tx.db.query_opt(read::CAPTURES_FORGET, &[&CAPTURES_BUCKET, &look, &too_many, &too_large]).await?;
             let Some(row) = forgotten else { break };
             let (went, went_bytes): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
             if went == 0 {
@@ -136,7 +135,7 @@ impl CaptureAdd<'_> {
         let (providers, times) = (text(|capture| &capture.provider), column(|capture| capture.at.ms()));
         let senders = text(|capture| &capture.sender);
         let params: [crate::session::Param<'_>; 8] =
-            [&BUCKET, &ids, &messages, &providers, &times, &senders, &recipients, &bodies];
+            [&CAPTURES_BUCKET, &ids, &messages, &providers, &times, &senders, &recipients, &bodies];
         tx.db.execute(read::CAPTURE_INSERT, &params).await?;
         Ok(())
     }
@@ -144,7 +143,7 @@ impl CaptureAdd<'_> {
 
 /// Counts so many captures and bytes more; answers how many there are.
 async fn counted(tx: &Transaction<'_>, captures: i64, bytes: i64) -> Outcome<(i64, i64)> {
-    let row = tx.db.query_opt(read::CAPTURED, &[&BUCKET, &captures, &bytes]).await?;
+    let row = tx.db.query_opt(read::CAPTURED, &[&CAPTURES_BUCKET, &captures, &bytes]).await?;
     let row = row.ok_or_else(|| Trouble::Damaged("no answer".to_owned()))?;
     Ok((row.try_get(0)?, row.try_get(1)?))
 }

@@ -13,8 +13,7 @@ use crate::{
     engine::Engine,
     lanes,
     memory::BUCKETS,
-    ops::capture,
-    row::{id_read, number, signed},
+    row::{CAPTURES_BUCKET, id_read, number, signed},
     sql::{cold, plan, read},
     trouble::{Outcome, Trouble},
 };
@@ -99,7 +98,7 @@ pub(crate) async fn note(engine: &Engine, key: &str) -> Outcome<Option<String>> 
 pub(crate) async fn captures(engine: &Engine, before: Option<Id>, limit: usize) -> Outcome<Vec<Capture>> {
     let (before, most) = (before.map_or(i64::MAX, Id::get), i64::try_from(limit).unwrap_or(i64::MAX));
     let bytes = limits::CAPTURES_PAGE_BYTES_MAX as i64;
-    let rows = engine.pool.lend().await?.query(read::CAPTURES, &[&capture::BUCKET, &before, &most, &bytes]).await?;
+    let rows = engine.pool.lend().await?.query(read::CAPTURES, &[&CAPTURES_BUCKET, &before, &most, &bytes]).await?;
     rows.iter().map(capture_read).collect()
 }
 
