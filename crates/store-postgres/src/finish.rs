@@ -76,7 +76,6 @@ impl Columns {
         // No try ended.
         self.attempts.push("[]");
         self.due.push(track.due.ms());
-        self.due.push(track.due.ms());
     }
 
     fn query<'q>(&'q self, bucket: &'q i16, node: &'q i16) -> Query<'q> {

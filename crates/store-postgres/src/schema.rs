@@ -124,10 +124,11 @@ CREATE TABLE delivery (
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
         autovacuum_vacuum_insert_threshold = -1, autovacuum_vacuum_cost_delay = 0,
         autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 100000);
--- What waits, in the order in which it is handed out: rows of one parcel have one due time and lie side by side.
-CREATE INDEX ready ON delivery (bucket, channel, priority, app, due, parcel) WHERE state = 0 AND crashes < 3;
+-- What waits, in the order in which it is handed out: rows of one parcel have one due time and lie side by side. The id ends
+-- the order, so that it never has to be sorted.
+CREATE INDEX ready ON delivery (bucket, channel, priority, app, due, parcel, id) WHERE state = 0 AND crashes < 3;
 -- What waits and must be sent alone because a node died with it again and again.
-CREATE INDEX suspect ON delivery (bucket, channel, due, parcel) WHERE state = 0 AND crashes >= 3;
+CREATE INDEX suspect ON delivery (bucket, channel, due, parcel, id) WHERE state = 0 AND crashes >= 3;
 -- What is in flight, and by whom.
 CREATE INDEX held ON delivery (bucket, node, epoch) WHERE state IN (1, 2);
 

@@ -36,7 +36,7 @@ const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
 const KEEPALIVE_IDLE_MAX: Duration = Duration::from_secs(10);
 
 /// What every connection is set to.
-const SETTINGS: &str = "\
+pub(crate) const SETTINGS: &str = "\
     -- No lock is waited for long, nobody's forgotten transaction pins the tables.
     SET idle_in_transaction_session_timeout = '10s';
     SET lock_timeout = '5s';

@@ -31,22 +31,29 @@ statements! {
     /// depth; answers every row, the first of each parcel with its message's time and, up to $8 bytes, content. The first
     /// row is the gate: two nodes that want one parcel cannot each get a part of it.
     CLAIM = concat!("WITH h AS (\
-            SELECT d.id, d.priority, d.app, d.due, d.parcel FROM delivery d \
-            WHERE d.bucket = $1 AND d.id = ANY ($3::bigint[]) AND d.channel = $2 AND d.state = 0 AND d.crashes < 3 \
-              AND d.due <= $4::bigint AND EXISTS (SELECT 1 FROM node n WHERE n.number = $5 AND n.epoch = $6 AND n.ended IS NULL) \
-            ORDER BY d.id FOR UPDATE OF d SKIP LOCKED), \
+            SELECT g.id, g.priority, g.app, g.due, g.parcel FROM unnest($3::bigint[]) x (id) CROSS JOIN LATERAL (\
+                SELECT d.id, d.channel, d.priority, d.app, d.due, d.parcel, d.state, d.crashes FROM delivery d \
+                WHERE d.bucket = $1 AND d.id = x.id LIMIT 1 FOR UPDATE SKIP LOCKED) g \
+            WHERE g.channel = $2 AND g.state = 0 AND g.crashes < 3 AND g.due <= $4::bigint \
+              AND EXISTS (SELECT 1 FROM node n WHERE n.number = $5 AND n.epoch = $6 AND n.ended IS NULL)), \
+        r AS (\
+            SELECT f.id, h.id AS head FROM h CROSS JOIN LATERAL (\
+                SELECT d.id FROM delivery d \
+                WHERE d.bucket = $1 AND d.channel = $2 AND d.priority = h.priority AND d.app = h.app AND d.due = h.due \
+                  AND d.parcel = h.parcel AND d.state = 0 AND d.crashes < 3 LIMIT 100000) f), \
         d AS (\
-            UPDATE delivery w SET state = 1, lease = w.lease + 1, node = $5, epoch = $6, leased = $4 FROM h \
-            WHERE w.bucket = $1 AND w.channel = $2 AND w.priority = h.priority AND w.app = h.app AND w.due = h.due \
-              AND w.parcel = h.parcel AND w.state = 0 AND w.crashes < 3 \
-            RETURNING w.*, h.id AS head), \
+            UPDATE delivery w SET state = 1, lease = w.lease + 1, node = $5, epoch = $6, leased = $4 FROM r \
+            WHERE w.bucket = $1 AND w.id = r.id AND w.id = ANY (ARRAY(SELECT r.id FROM r)) AND w.state < 1 AND w.crashes < 3 \
+            RETURNING w.*, r.head), \
         k AS (\
             INSERT INTO depth (bucket, channel, node, lane, ready) \
             SELECT $1, $2, $5, $7, -count(*) FROM d HAVING count(*) > 0 \
             ON CONFLICT (bucket, channel, node, lane) DO UPDATE SET ready = depth.ready + excluded.ready) \
         SELECT ", row_columns!(), ", coalesce(d.address, d.recipient), m.accepted, \
             CASE WHEN m.attachments = 0 AND octet_length(m.content) <= $8 THEN m.content END \
-        FROM d LEFT JOIN message m ON m.bucket = $1 AND m.id = CASE WHEN d.id = d.head THEN d.message END \
+        FROM d LEFT JOIN LATERAL (\
+            SELECT o.accepted, o.attachments, o.content FROM message o \
+            WHERE o.bucket = $1 AND o.id = CASE WHEN d.id = d.head THEN d.message END LIMIT 1) m ON true \
         ORDER BY d.parcel, d.id");
     /// The first parcel of channel $2 that waits to be sent alone and is due at $3: its due time, number and first row.
     SUSPECT = "SELECT d.due, d.parcel, d.id FROM delivery d \
@@ -57,10 +64,11 @@ statements! {
         WHERE d.bucket = $1 AND d.channel = $2 AND d.state = 0 AND d.crashes >= 3 AND d.due > $3";
     /// Leases one such parcel, as `CLAIM` does.
     CLAIM_SUSPECT = concat!("WITH h AS (\
-            SELECT d.id, d.due, d.parcel FROM delivery d \
-            WHERE d.bucket = $1 AND d.id = ANY ($3::bigint[]) AND d.channel = $2 AND d.state = 0 AND d.crashes >= 3 \
-              AND d.due <= $4::bigint AND EXISTS (SELECT 1 FROM node n WHERE n.number = $5 AND n.epoch = $6 AND n.ended IS NULL) \
-            FOR UPDATE OF d SKIP LOCKED), \
+            SELECT g.id, g.due, g.parcel FROM unnest($3::bigint[]) x (id) CROSS JOIN LATERAL (\
+                SELECT d.id, d.channel, d.due, d.parcel, d.state, d.crashes FROM delivery d \
+                WHERE d.bucket = $1 AND d.id = x.id LIMIT 1 FOR UPDATE SKIP LOCKED) g \
+            WHERE g.channel = $2 AND g.state = 0 AND g.crashes >= 3 AND g.due <= $4::bigint \
+              AND EXISTS (SELECT 1 FROM node n WHERE n.number = $5 AND n.epoch = $6 AND n.ended IS NULL)), \
         d AS (\
             UPDATE delivery w SET state = 1, lease = w.lease + 1, node = $5, epoch = $6, leased = $4 FROM h \
             WHERE w.bucket = $1 AND w.channel = $2 AND w.due = h.due AND w.parcel = h.parcel AND w.state = 0 AND w.crashes >= 3 \
@@ -71,12 +79,15 @@ statements! {
             ON CONFLICT (bucket, channel, node, lane) DO UPDATE SET ready = depth.ready + excluded.ready) \
         SELECT ", row_columns!(), ", coalesce(d.address, d.recipient), m.accepted, \
             CASE WHEN m.attachments = 0 AND octet_length(m.content) <= $8 THEN m.content END \
-        FROM d LEFT JOIN message m ON m.bucket = $1 AND m.id = CASE WHEN d.id = d.head THEN d.message END \
+        FROM d LEFT JOIN LATERAL (\
+            SELECT o.accepted, o.attachments, o.content FROM message o \
+            WHERE o.bucket = $1 AND o.id = CASE WHEN d.id = d.head THEN d.message END LIMIT 1) m ON true \
         ORDER BY d.parcel, d.id");
     /// When messages ($2) of another bucket than their deliveries' were accepted, and their content up to $3 bytes.
     MESSAGES_OF_PAGES = "SELECT m.id, m.accepted, \
             CASE WHEN m.attachments = 0 AND octet_length(m.content) <= $3 THEN m.content END \
-        FROM message m WHERE m.bucket = $1 AND m.id = ANY ($2::bigint[])";
+        FROM unnest($2::bigint[]) x (id) CROSS JOIN LATERAL (\
+            SELECT o.id, o.accepted, o.attachments, o.content FROM message o WHERE o.bucket = $1 AND o.id = x.id LIMIT 1) m";
     /// Adds to the depths of channels ($4) so many rows ($5), for lane $3 of node $2.
     DEPTH_ADD = "INSERT INTO depth (bucket, channel, node, lane, ready) \
         SELECT $1, x.channel, $2, $3, x.by FROM unnest($4::integer[], $5::bigint[]) x (channel, by) \
@@ -135,7 +146,7 @@ statements! {
                 $8::smallint[], $9::bigint[], $10::boolean[], $11::text[], $14::bigint[]) \
                 x (id, lease, was, state, reason, tries, crashes, first_try, maybe_duplicate, attempts, due)), \
         g AS (\
-            DELETE FROM delivery d USING x WHERE d.bucket = $1 AND d.id = x.id AND d.lease = x.lease AND d.state = x.was \
+            DELETE FROM delivery d USING x WHERE d.bucket = $1 AND d.id = ANY ($2::bigint[]) AND d.id = x.id AND d.lease = x.lease AND d.state = x.was \
             RETURNING d.id, d.message, d.parcel, d.channel, d.priority, d.app, x.was, x.state, x.reason, d.lease, x.tries, \
                 x.crashes, x.due, d.expires, x.first_try, x.maybe_duplicate, d.recipient, d.address, \
                 d.attempts || x.attempts::jsonb AS attempts), \
@@ -159,7 +170,7 @@ statements! {
                 first_try = x.first_try, maybe_duplicate = x.maybe_duplicate, attempts = w.attempts || x.attempts::jsonb, \
                 node = CASE WHEN x.state <> 0 THEN w.node END, epoch = CASE WHEN x.state <> 0 THEN w.epoch END, \
                 leased = CASE WHEN x.state <> 0 THEN w.leased END \
-            FROM x WHERE w.bucket = $1 AND w.id = x.id AND w.lease = x.lease AND w.state = x.was \
+            FROM x WHERE w.bucket = $1 AND w.id = ANY ($2::bigint[]) AND w.id = x.id AND w.lease = x.lease AND w.state = x.was \
               AND (x.state <> 2 OR EXISTS (SELECT 1 FROM node n WHERE n.number = w.node AND n.epoch = w.epoch \
                    AND n.ended IS NULL AND n.lease_until > to_timestamp($15::bigint / 1000.0))) \
             RETURNING w.id, w.channel, x.was, x.state), \
@@ -175,11 +186,14 @@ statements! {
         FROM unnest($2::bigint[], $3::integer[], $4::smallint[], $5::smallint[], $6::text[], $7::smallint[], \
             $8::smallint[], $9::bigint[], $10::boolean[], $11::text[]) \
             x (id, lease, was, state, reason, tries, crashes, first_try, maybe_duplicate, attempts) \
-        WHERE d.bucket = $1 AND d.id = x.id AND d.lease = x.lease AND d.state = x.was RETURNING d.id";
+        WHERE d.bucket = $1 AND d.id = x.id AND d.lease = x.lease AND d.state = x.was \
+          AND d.id BETWEEN (SELECT min(i.id) FROM unnest($2::bigint[]) i (id)) AND (SELECT max(i.id) FROM unnest($2::bigint[]) i (id)) \
+        RETURNING d.id";
     /// Open deliveries ($2), locked in the order of their ids, with their attempts.
     LOCK = concat!("SELECT ", row_columns!(), ", d.attempts::text FROM delivery d \
         WHERE d.bucket = $1 AND d.id = ANY ($2::bigint[]) ORDER BY d.id FOR UPDATE");
     /// Deliveries ($2) that are done, likewise.
-    LOCK_DONE = concat!("SELECT ", row_columns!(), ", d.attempts::text FROM done d \
-        WHERE d.bucket = $1 AND d.id = ANY ($2::bigint[]) ORDER BY d.id FOR UPDATE");
+    LOCK_DONE = concat!("SELECT ", row_columns!(), ", d.attempts::text \
+        FROM (SELECT i.id FROM unnest($2::bigint[]) i (id) ORDER BY i.id) x CROSS JOIN LATERAL (\
+            SELECT * FROM done o WHERE o.bucket = $1 AND o.id = x.id LIMIT 1 FOR UPDATE) d");
 }

@@ -15,7 +15,7 @@ statements! {
         LEFT JOIN expansion e ON e.bucket = $1 AND e.message = $2 WHERE m.bucket = $1 AND m.id = $2");
     /// The id ranges of the pages of messages ($2): the first page follows the message's own id.
     RANGES = "SELECT m.id, m.id + 1, m.last FROM unnest($2::bigint[]) x (id) \
-            JOIN message m ON m.bucket = $1 AND m.id = x.id \
+            CROSS JOIN LATERAL (SELECT o.id, o.last FROM message o WHERE o.bucket = $1 AND o.id = x.id LIMIT 1) m \
         UNION ALL SELECT p.message, p.first, p.last FROM unnest($2::bigint[]) x (id) \
             JOIN page p ON p.bucket = $1 AND p.message = x.id";
     /// The deliveries of message $2 with ids from $3 to $4, with who they are for and their attempts.
@@ -41,8 +41,8 @@ statements! {
     ATTACHMENTS = "SELECT a.message, a.body FROM unnest($2::bigint[]) x (id) \
         JOIN attachment a ON a.bucket = $1 AND a.message = x.id ORDER BY a.message, a.no";
     /// What messages ($2) say, and how many attachments they have.
-    CONTENTS = "SELECT m.id, m.content, m.attachments FROM unnest($2::bigint[]) x (id) \
-        JOIN message m ON m.bucket = $1 AND m.id = x.id";
+    CONTENTS = "SELECT m.id, m.content, m.attachments FROM unnest($2::bigint[]) x (id) CROSS JOIN LATERAL (\
+            SELECT o.id, o.content, o.attachments FROM message o WHERE o.bucket = $1 AND o.id = x.id LIMIT 1) m";
     /// The first $3 messages behind $2 that are being expanded.
     EXPANDING = "SELECT e.message FROM expansion e WHERE e.bucket = $1 AND e.message > $2 ORDER BY e.message LIMIT $3";
     /// Messages ($2) that are being expanded, how far they are, and who follows.

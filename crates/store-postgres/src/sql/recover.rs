@@ -34,13 +34,13 @@ statements! {
             first_try = x.first_try, maybe_duplicate = x.maybe_duplicate, node = NULL, epoch = NULL, leased = NULL \
         FROM unnest($2::bigint[], $3::integer[], $4::smallint[], $5::text[], $6::smallint[], $7::smallint[], $8::bigint[], \
             $9::bigint[], $10::boolean[]) x (id, lease, state, reason, tries, crashes, due, first_try, maybe_duplicate) \
-        WHERE d.bucket = $1 AND d.id = x.id AND d.lease = x.lease AND d.state IN (1, 2)";
+        WHERE d.bucket = $1 AND d.id = ANY ($2::bigint[]) AND d.id = x.id AND d.lease = x.lease AND d.state IN (1, 2)";
     /// The same for rows whose delivery is over.
     END = "WITH d AS (\
             DELETE FROM delivery w USING unnest($2::bigint[], $3::integer[], $4::smallint[], $5::text[], $6::smallint[], \
                 $7::smallint[], $8::bigint[], $9::bigint[], $10::boolean[]) \
                 x (id, lease, state, reason, tries, crashes, due, first_try, maybe_duplicate) \
-            WHERE w.bucket = $1 AND w.id = x.id AND w.lease = x.lease AND w.state IN (1, 2) \
+            WHERE w.bucket = $1 AND w.id = ANY ($2::bigint[]) AND w.id = x.id AND w.lease = x.lease AND w.state IN (1, 2) \
             RETURNING w.bucket, w.id, w.message, w.parcel, w.channel, w.priority, w.app, x.state, w.lease, x.tries, x.crashes, \
                 x.due, w.expires, x.first_try, x.maybe_duplicate, x.reason, w.recipient, w.address, w.attempts) \
         INSERT INTO done (bucket, id, message, parcel, channel, priority, app, state, lease, tries, crashes, due, expires, \
