@@ -21,13 +21,13 @@ macro_rules! statements {
 pub(crate) mod arrival;
 pub(crate) mod cold;
 pub(crate) mod hot;
+pub(crate) mod node;
 pub(crate) mod page;
 pub(crate) mod plan;
+#[cfg(test)]
+mod plans;
 pub(crate) mod quota;
 pub(crate) mod read;
 pub(crate) mod recover;
-pub(crate) mod node;
-#[cfg(test)]
-mod plans;
 #[cfg(test)]
 mod rules;

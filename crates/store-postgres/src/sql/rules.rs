@@ -324,7 +324,8 @@ fn every_list_of_statements_is_read() {
     let here = concat!(env!("CARGO_MANIFEST_DIR"), "/src/sql");
     let files = std::fs::read_dir(here).expect("the directory").map(|entry| entry.expect("a file").path());
     let stem = |path: std::path::PathBuf| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-    let files: BTreeSet<String> = files.filter_map(stem).filter(|stem| !["plans", "rules"].contains(&stem.as_str())).collect();
+    let files: BTreeSet<String> =
+        files.filter_map(stem).filter(|stem| !["plans", "rules"].contains(&stem.as_str())).collect();
     let read: BTreeSet<String> = HOT.iter().chain(&COLD).map(|(list, _)| (*list).to_owned()).collect();
     assert_eq!(files, read);
 }

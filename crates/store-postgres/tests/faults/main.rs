@@ -231,7 +231,7 @@ async fn a_commit_that_no_standby_has_is_unknown() {
     for (n, end) in ["pg_cancel_backend", "pg_terminate_backend"].into_iter().enumerate() {
         server.sql("alter system set synchronous_standby_names = 'ANY 1 (nobody)'");
         server.sql("select pg_reload_conf()");
-        until("the setting", || async { server.sql("show synchronous_standby_names") != "" }).await;
+        until("the setting", || async { !server.sql("show synchronous_standby_names").is_empty() }).await;
         let waiting = "from pg_stat_activity where wait_event = 'SyncRep' and application_name = 'hongyan'";
         let batch = mail(&node, "x");
         let (id, key) = (batch.message.id, format!("note {n}"));
@@ -245,7 +245,7 @@ async fn a_commit_that_no_standby_has_is_unknown() {
         assert!(is_stored(&server.url(), id), "{end}: it is here, only nowhere else");
         server.sql("alter system reset synchronous_standby_names");
         server.sql("select pg_reload_conf()");
-        until("the setting", || async { server.sql("show synchronous_standby_names") == "" }).await;
+        until("the setting", || async { server.sql("show synchronous_standby_names").is_empty() }).await;
         assert_eq!(node.note_once(&key, "another").await.as_deref(), Ok("value"), "{end}");
         submit(&node, mail(&node, "x")).await.expect("the same store goes on");
     }
