@@ -62,8 +62,16 @@ CREATE TABLE IF NOT EXISTS hongyan_schema (
 INSERT INTO hongyan_schema VALUES (1, 0, 0) ON CONFLICT DO NOTHING;
 ";
 
-/// A node says that it is about to leave. One of version 1 goes on preferring the buckets of such a node a little longer, no more.
-const V2: &str = "ALTER TABLE node ADD COLUMN stopping boolean NOT NULL DEFAULT false";
+/// A node says that it is about to leave; one of version 1 goes on preferring the buckets of such a node a little longer, no
+/// more. The indexes of what waits end in the id, so that their order never has to be completed by sorting; what used the
+/// shorter ones uses these.
+const V2: &str = "
+ALTER TABLE node ADD COLUMN stopping boolean NOT NULL DEFAULT false;
+DROP INDEX ready;
+DROP INDEX suspect;
+CREATE INDEX ready ON delivery (bucket, channel, priority, app, due, parcel, id) WHERE state = 0 AND crashes < 3;
+CREATE INDEX suspect ON delivery (bucket, channel, due, parcel, id) WHERE state = 0 AND crashes >= 3;
+";
 
 const V1: &str = "
 -- Times are milliseconds since 1970-01-01 UTC; ids are those of design 1, their low six bits are the bucket; states are
@@ -124,11 +132,10 @@ CREATE TABLE delivery (
 ) WITH (fillfactor = 80, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000,
         autovacuum_vacuum_insert_threshold = -1, autovacuum_vacuum_cost_delay = 0,
         autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 100000);
--- What waits, in the order in which it is handed out: rows of one parcel have one due time and lie side by side. The id ends
--- the order, so that it never has to be sorted.
-CREATE INDEX ready ON delivery (bucket, channel, priority, app, due, parcel, id) WHERE state = 0 AND crashes < 3;
+-- What waits, in the order in which it is handed out: rows of one parcel have one due time and lie side by side.
+CREATE INDEX ready ON delivery (bucket, channel, priority, app, due, parcel) WHERE state = 0 AND crashes < 3;
 -- What waits and must be sent alone because a node died with it again and again.
-CREATE INDEX suspect ON delivery (bucket, channel, due, parcel, id) WHERE state = 0 AND crashes >= 3;
+CREATE INDEX suspect ON delivery (bucket, channel, due, parcel) WHERE state = 0 AND crashes >= 3;
 -- What is in flight, and by whom.
 CREATE INDEX held ON delivery (bucket, node, epoch) WHERE state IN (1, 2);
 

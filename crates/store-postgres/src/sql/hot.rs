@@ -37,14 +37,14 @@ statements! {
             WHERE g.channel = $2 AND g.state = 0 AND g.crashes < 3 AND g.due <= $4::bigint \
               AND EXISTS (SELECT 1 FROM node n WHERE n.number = $5 AND n.epoch = $6 AND n.ended IS NULL)), \
         r AS (\
-            SELECT f.id, h.id AS head FROM h CROSS JOIN LATERAL (\
+            SELECT f.id FROM h CROSS JOIN LATERAL (\
                 SELECT d.id FROM delivery d \
                 WHERE d.bucket = $1 AND d.channel = $2 AND d.priority = h.priority AND d.app = h.app AND d.due = h.due \
                   AND d.parcel = h.parcel AND d.state = 0 AND d.crashes < 3 LIMIT 100000) f), \
         d AS (\
-            UPDATE delivery w SET state = 1, lease = w.lease + 1, node = $5, epoch = $6, leased = $4 FROM r \
-            WHERE w.bucket = $1 AND w.id = r.id AND w.id = ANY (ARRAY(SELECT r.id FROM r)) AND w.state < 1 AND w.crashes < 3 \
-            RETURNING w.*, r.head), \
+            UPDATE delivery w SET state = 1, lease = w.lease + 1, node = $5, epoch = $6, leased = $4 \
+            WHERE w.bucket = $1 AND w.id = ANY (ARRAY(SELECT r.id FROM r)) AND w.state < 1 AND w.crashes < 3 \
+            RETURNING w.*), \
         k AS (\
             INSERT INTO depth (bucket, channel, node, lane, ready) \
             SELECT $1, $2, $5, $7, -count(*) FROM d HAVING count(*) > 0 \
@@ -53,7 +53,7 @@ statements! {
             CASE WHEN m.attachments = 0 AND octet_length(m.content) <= $8 THEN m.content END \
         FROM d LEFT JOIN LATERAL (\
             SELECT o.accepted, o.attachments, o.content FROM message o \
-            WHERE o.bucket = $1 AND o.id = CASE WHEN d.id = d.head THEN d.message END LIMIT 1) m ON true \
+            WHERE o.bucket = $1 AND o.id = CASE WHEN d.id IN (SELECT h.id FROM h) THEN d.message END LIMIT 1) m ON true \
         ORDER BY d.parcel, d.id");
     /// The first parcel of channel $2 that waits to be sent alone and is due at $3: its due time, number and first row.
     SUSPECT = "SELECT d.due, d.parcel, d.id FROM delivery d \
@@ -145,19 +145,22 @@ statements! {
             SELECT * FROM unnest($2::bigint[], $3::integer[], $4::smallint[], $5::smallint[], $6::text[], $7::smallint[], \
                 $8::smallint[], $9::bigint[], $10::boolean[], $11::text[], $14::bigint[]) \
                 x (id, lease, was, state, reason, tries, crashes, first_try, maybe_duplicate, attempts, due)), \
-        g AS (\
-            DELETE FROM delivery d USING x WHERE d.bucket = $1 AND d.id = ANY ($2::bigint[]) AND d.id = x.id AND d.lease = x.lease AND d.state = x.was \
-            RETURNING d.id, d.message, d.parcel, d.channel, d.priority, d.app, x.was, x.state, x.reason, d.lease, x.tries, \
+        f AS (\
+            SELECT d.id, d.message, d.parcel, d.channel, d.priority, d.app, x.was, x.state, x.reason, d.lease, x.tries, \
                 x.crashes, x.due, d.expires, x.first_try, x.maybe_duplicate, d.recipient, d.address, \
-                d.attempts || x.attempts::jsonb AS attempts), \
+                d.attempts || x.attempts::jsonb AS attempts \
+            FROM x CROSS JOIN LATERAL (\
+                SELECT * FROM delivery o WHERE o.bucket = $1 AND o.id = x.id LIMIT 1 FOR UPDATE) d \
+            WHERE d.lease = x.lease AND d.state = x.was), \
+        g AS (DELETE FROM delivery d WHERE d.bucket = $1 AND d.id = ANY (ARRAY(SELECT f.id FROM f))), \
         k AS (\
             INSERT INTO depth (bucket, channel, node, lane, ready) \
-            SELECT $1, g.channel, $12, $13, -count(*) FROM g WHERE g.was = 0 GROUP BY g.channel \
+            SELECT $1, f.channel, $12, $13, -count(*) FROM f WHERE f.was = 0 GROUP BY f.channel \
             ON CONFLICT (bucket, channel, node, lane) DO UPDATE SET ready = depth.ready + excluded.ready) \
         INSERT INTO done (bucket, id, message, parcel, channel, priority, app, state, lease, tries, crashes, due, expires, \
             first_try, maybe_duplicate, reason, recipient, address, attempts) \
-        SELECT $1, g.id, g.message, g.parcel, g.channel, g.priority, g.app, g.state, g.lease, g.tries, g.crashes, g.due, \
-            g.expires, g.first_try, g.maybe_duplicate, g.reason, g.recipient, g.address, g.attempts FROM g \
+        SELECT $1, f.id, f.message, f.parcel, f.channel, f.priority, f.app, f.state, f.lease, f.tries, f.crashes, f.due, \
+            f.expires, f.first_try, f.maybe_duplicate, f.reason, f.recipient, f.address, f.attempts FROM f \
         RETURNING id";
     /// Moves deliveries that are still to come, as `FINISH` does. A call that cannot be taken back (state
     /// 2) may be begun only by a node whose lease lasts beyond $15.
