@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the program as it was before the newest migration of the PostgreSQL schema, from this repository's history, and prints
-# where it is: a test runs it beside the present one on one database. Whoever adds a migration puts the commit before it here.
+# where it is: a test runs it beside the present one on one database. With `check`, says only whether it can be built. Whoever
+# adds a migration puts the commit before it here.
 set -eu
 PREVIOUS=29da1e1059328dae34a8323650fbfc6d1f3a2ddc
 cd "$(dirname "$0")/.."
@@ -8,9 +9,12 @@ place="$PWD/target/previous"
 program="$place/$PREVIOUS"
 if [ ! -x "$program" ]; then
     if ! git cat-file -e "$PREVIOUS^{commit}" 2>/dev/null; then
-        echo "commit $PREVIOUS is not in this clone's history: fetch it whole (git fetch --unshallow)" >&2
+        echo "a test needs the program of commit $PREVIOUS, which is not in this copy's history: fetch the whole history" >&2
+        echo "(git fetch --unshallow), or work in a whole clone (git clone) if this is no clone at all" >&2
         exit 1
     fi
+    [ "${1:-build}" != check ] || exit 0
+    echo "building the program as it was before the newest migration (once, takes minutes)" >&2
     mkdir -p "$place"
     rm -rf "$place/source"
     # A copy without a work tree of its own: nothing of git's is left behind, whatever happens.
@@ -20,4 +24,4 @@ if [ ! -x "$program" ]; then
     mv "$place/build/debug/hongyan" "$program"
     rm -rf "$place/source" "$place/build"
 fi
-echo "$program"
+[ "${1:-build}" = check ] || echo "$program"

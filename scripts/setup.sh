@@ -13,6 +13,8 @@ missing=""
 need cc gcc
 [ -e /usr/include/stdio.h ] || missing="$missing libc6-dev"
 if [ "${1:-build}" = test ]; then
+    # Before anything takes time: what a test builds from the history must be in it.
+    scripts/previous.sh check
     need smtp-sink postfix
     need python3 python3
     python3 -c 'import ensurepip, venv' 2>/dev/null || missing="$missing python3-venv"

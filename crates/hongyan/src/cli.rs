@@ -68,7 +68,7 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         plan: Option<PathBuf>,
     },
-    /// Ask a running node who works on the store: every node, whether it lives, its buckets, when it was heard of.
+    /// Ask a running node who works on the store: every node, whether it lives, how many buckets it prefers.
     Nodes {
         /// Configuration file; without it, hongyan.toml where that exists. HONGYAN_ADMIN_TOKEN gives the token.
         #[arg(long, value_name = "FILE")]

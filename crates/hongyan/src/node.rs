@@ -22,6 +22,7 @@ use prometheus_client::registry::Registry;
 use tokio::{
     signal::unix::{SignalKind, signal},
     task::JoinHandle,
+    time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -39,10 +40,10 @@ use crate::{
 /// How often a node looks whether something was declared anew.
 const SETUP_POLL: Duration = Duration::from_secs(1);
 /// How long a stopping node that others can stand in for goes on, not ready, before it takes no more requests: whoever
-/// distributes them looks about every second.
+/// distributes them looks about every second. Asking the store for those others and telling them falls into this time.
 const LEAD: Duration = Duration::from_secs(2);
-/// How long a stopping node waits for its store, after the dispatcher has had [`hongyan_core::limits::STOP_WAIT`] and a few
-/// seconds more: 30 s in all.
+/// How long a stopping node waits for its store, after the lead, the dispatcher's [`hongyan_core::limits::STOP_WAIT`] and 3 s
+/// more: within 30 s in all.
 const CLOSE_WAIT: Duration = Duration::from_secs(4);
 /// Under which note the store keeps the hash of the administrator's token that it made.
 const ADMIN_NOTE: &str = "admin_token_sha256";
@@ -148,10 +149,11 @@ impl Node {
     /// Stops it: everything in flight ends or is given back, nothing accepted is lost.
     pub async fn stop(self) {
         self.status.set_ready(false);
-        if self.has_peers().await {
+        let until = Instant::now() + LEAD;
+        if self.has_peers(until).await {
             // Whether or not they hear of it: that only makes the change smoother.
-            drop(tokio::time::timeout(LEAD, self.store.stopping()).await);
-            tokio::time::sleep(LEAD).await;
+            drop(timeout_at(until, self.store.stopping()).await);
+            sleep_until(until).await;
         }
         self.stop_http.cancel();
         // Together: a stopping dispatcher tells those who wait that nothing will move, so that they can answer.
@@ -167,9 +169,9 @@ impl Node {
         }
     }
 
-    /// Whether other nodes can take the requests that this one does not take any more.
-    async fn has_peers(&self) -> bool {
-        let nodes = tokio::time::timeout(LEAD, self.store.nodes()).await;
+    /// Whether other nodes can take the requests that this one does not take any more, as far as the store says so in time.
+    async fn has_peers(&self, until: Instant) -> bool {
+        let nodes = timeout_at(until, self.store.nodes()).await;
         nodes.is_ok_and(|nodes| nodes.is_ok_and(|nodes| nodes.iter().any(|node| node.alive && !node.this)))
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     pool::{Lent, Pool},
     refusal::OpenError,
     session::Session,
-    sql::{arrival as sql, cold, hot, node},
+    sql::{arrival as sql, cold, hot},
     target::Target,
     trouble::{Outcome, Trouble},
 };
@@ -231,7 +231,7 @@ impl Arrival {
 /// Makes sure that the database is free and sets the mark, inside a transaction. A node that registers waits for its end.
 async fn take_over(db: &Session, parcels: u32, start_over: bool) -> Result<(String, Predecessor), ArrivalError> {
     db.query(cold::SCHEMA_LOCK, &[]).await?;
-    let nodes = db.query(node::LIVING, &[]).await?.len();
+    let nodes = db.query(sql::WORKING, &[]).await?.len();
     if nodes > 0 {
         return Err(ArrivalError::InUse { nodes });
     }

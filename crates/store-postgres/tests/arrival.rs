@@ -179,6 +179,10 @@ async fn a_database_that_is_not_empty_is_left_untouched() {
     let node = open(&url, Options::default()).await.expect("opens");
     let refused = begin(&url, false).await.err().expect("a node lives");
     assert!(matches!(refused, ArrivalError::InUse { nodes: 1 }), "{refused}");
+    node.stopping().await;
+    assert_eq!(sql(&url, "select stopping from node where ended is null").as_deref(), Ok("t"));
+    let refused = begin(&url, false).await.err().expect("it has not left yet");
+    assert!(matches!(refused, ArrivalError::InUse { nodes: 1 }), "{refused}");
     node.note_once("check", "value").await.expect("writes");
     node.close().await;
     for start_over in [false, true] {

@@ -2,6 +2,8 @@
 //! of all buckets as they are: none of these names a bucket.
 
 statements! {
+    /// Who works on the database, whoever is about to leave included.
+    WORKING = "SELECT number, epoch FROM node WHERE ended IS NULL AND lease_until >= clock_timestamp()";
     /// What is left in the database by a move that has not finished: the mark that it set.
     MARK = "SELECT n.value FROM note n WHERE n.key = 'migration'";
     /// The same while it belongs to the move with mark $1, held until the end of the transaction.
