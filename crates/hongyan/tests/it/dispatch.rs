@@ -1,255 +1,68 @@
-//! The dispatcher on the real store, with senders of the test's own: shares, caps, breakers, poison, intents.
+//! The dispatcher on the real stores, with senders of the test's own: shares, caps, breakers, poison, intents. Every case runs
+//! on the embedded store and on PostgreSQL.
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use async_trait::async_trait;
 use hongyan_core::{
-    channel::{Channel, Parcel},
-    content::{Body, Content, Mail},
-    delivery::{Policy, Repeat, State, Track},
-    id::{Id, IdSource},
-    message::{Dialect, Message, MessageState, Priority},
-    outcome::{Fault, Outcome, Receipts, Verdict},
-    ports::{Desk, NoProgress},
-    retry::RetrySchedule,
-    setup::{
-        self, AppNo, CaptureProvider, ChannelKind, ChannelNo, Provider, ProviderKind, ProviderNo, Settings, Setup,
-    },
-    store::{Batch, NewDelivery, Store},
-    time::{Clock, SystemClock},
+    delivery::{Repeat, State},
+    message::Priority,
+    outcome::Outcome,
+    setup::{Provider, Settings, Setup},
 };
-use hongyan_delivery::{DeliveryMetrics, Dispatcher, DispatcherDeps, recovery_policies};
-use prometheus_client::registry::Registry;
-use tempfile::TempDir;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 
-use crate::support::PATIENCE;
+use self::bench::{Bench, OPEN, Place, Stub, accepted, declared, declared_in_order, down};
 
-/// A sender that does what its test tells it to.
-struct Stub {
-    repeat: Repeat,
-    outcome: Box<dyn Fn(usize) -> Outcome + Send + Sync>,
-    /// Calls wait for a permit; [`Semaphore::MAX_PERMITS`] for none.
-    gate: Semaphore,
-    calls: AtomicUsize,
-    in_flight: AtomicUsize,
-    most_in_flight: AtomicUsize,
-    sent: Mutex<Vec<Id>>,
-    panics: bool,
-    /// So many calls, the first ones, never end.
-    hang_first: usize,
-}
+mod bench;
 
-impl Stub {
-    fn new(permits: usize, outcome: impl Fn(usize) -> Outcome + Send + Sync + 'static) -> Stub {
-        Stub {
-            repeat: Repeat::AtLeastOnce,
-            outcome: Box::new(outcome),
-            gate: Semaphore::new(permits),
-            calls: AtomicUsize::new(0),
-            in_flight: AtomicUsize::new(0),
-            most_in_flight: AtomicUsize::new(0),
-            sent: Mutex::default(),
-            panics: false,
-            hang_first: 0,
+/// Makes two tests of each case, one per store.
+macro_rules! on_both_stores {
+    ($($case:ident),+ $(,)?) => {
+        mod embedded {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $case() {
+                    super::$case(super::Place::embedded()).await;
+                }
+            )+
         }
-    }
 
-    fn sent(&self) -> Vec<Id> {
-        self.sent.lock().expect("sent").clone()
-    }
-}
-
-fn accepted(_: usize) -> Outcome {
-    Outcome::Accepted { provider_id: String::new(), receipt: Receipts::Never }
-}
-
-fn down(_: usize) -> Outcome {
-    Outcome::Deferred { after: Some(Duration::from_millis(50)), fault: Fault::Provider }
-}
-
-#[async_trait]
-impl Channel for Stub {
-    fn policy(&self) -> Policy {
-        Policy { repeat: self.repeat, retry: RetrySchedule::of([Duration::from_millis(50)]) }
-    }
-
-    async fn send(&self, parcel: &Parcel) -> Vec<Verdict> {
-        let call = self.calls.fetch_add(1, Ordering::SeqCst);
-        let now = 1 + self.in_flight.fetch_add(1, Ordering::SeqCst);
-        self.most_in_flight.fetch_max(now, Ordering::SeqCst);
-        if call < self.hang_first {
-            std::future::pending::<()>().await;
+        mod postgres {
+            $(
+                #[tokio::test(flavor = "multi_thread")]
+                async fn $case() {
+                    super::$case(super::Place::postgres()).await;
+                }
+            )+
         }
-        self.gate.acquire().await.expect("never closed").forget();
-        self.in_flight.fetch_sub(1, Ordering::SeqCst);
-        assert!(!self.panics, "a sender that fails in an unforeseen way");
-        let outcome = (self.outcome)(call);
-        self.sent.lock().expect("sent").push(parcel.message);
-        parcel.recipients.iter().map(|_| Verdict::new(outcome.clone(), "stub")).collect()
-    }
-
-    async fn close(&self) {}
-}
-
-/// A store and a dispatcher in a directory of their own.
-struct Bench {
-    dir: TempDir,
-    store: Arc<dyn Store>,
-    ids: Arc<IdSource>,
-    clock: Arc<dyn Clock>,
-    dispatcher: Arc<Dispatcher>,
-}
-
-impl Bench {
-    /// Channel n has provider n, which is the n-th stub; `max_in_flight` calls each.
-    async fn new(stubs: Vec<Arc<Stub>>, max_in_flight: u32) -> Self {
-        Self::at(tempfile::tempdir().expect("a directory"), stubs, max_in_flight).await
-    }
-
-    async fn at(dir: TempDir, stubs: Vec<Arc<Stub>>, max_in_flight: u32) -> Self {
-        let store: Arc<dyn Store> =
-            hongyan_store_sqlite::open(dir.path().join("h.db"), hongyan_store_sqlite::Options::default())
-                .await
-                .expect("opens");
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let ids = store.ids();
-        let count = stubs.len();
-        let stubs: HashMap<String, Arc<Stub>> =
-            stubs.into_iter().enumerate().map(|(n, stub)| (n.to_string(), stub)).collect();
-        let dispatcher = Dispatcher::new(DispatcherDeps {
-            store: Arc::clone(&store),
-            clock: Arc::clone(&clock),
-            progress: Arc::new(NoProgress),
-            metrics: DeliveryMetrics::register(&mut Registry::default()),
-            open: Arc::new(move |provider| Ok(Arc::clone(&stubs[&provider.code]) as Arc<dyn Channel>)),
-        });
-        store.attach(Arc::clone(&dispatcher) as Arc<dyn Desk>, Arc::new(NoProgress));
-        dispatcher.declare(&declared(count, max_in_flight, false));
-        let bench = Self { dir, store, ids, clock, dispatcher };
-        bench.store.recover(recovery_policies(&bench.dispatcher), bench.clock.now()).await.expect("recovers");
-        bench
-    }
-
-    async fn submit(&self, channel: u32, app: u32, priority: Priority) -> Id {
-        let now = self.clock.now();
-        let id = self.ids.block(2, 0, now).expect("ids");
-        let expires = now + Duration::from_secs(3_600);
-        let content = Content::Mail(Mail {
-            from: None,
-            to: vec!["a@b.com".into()],
-            cc: vec![],
-            subject: "s".into(),
-            body: Body::Text("t".into()),
-            attachments: vec![],
-            date: now.ms(),
-        });
-        let batch = Batch {
-            message: Message {
-                id,
-                app: AppNo(app),
-                dialect: Dialect::Cmsi,
-                operation: "send_mail".into(),
-                user: String::new(),
-                priority,
-                state: MessageState::Expanded,
-                accepted: now,
-                expires,
-            },
-            idempotency: None,
-            channel: ChannelNo(channel),
-            content: Arc::new(content),
-            attachments: Arc::default(),
-            page: vec![NewDelivery {
-                id: id.plus(1),
-                recipient: "a@b.com".into(),
-                address: "a@b.com".into(),
-                track: Track::ready(now, expires),
-            }],
-            rest: vec![],
-        };
-        self.store.submit(batch, now).await.expect("stored");
-        id
-    }
-
-    async fn track(&self, message: Id) -> Track {
-        self.store.message_read(message).await.expect("readable").expect("there").deliveries[0].track
-    }
-
-    async fn until(&self, what: &str, check: impl AsyncFn() -> bool) {
-        let waiting = async {
-            while !check().await {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("waited in vain for {what}"));
-    }
-
-    async fn until_state(&self, message: Id, state: State) {
-        self.until(&format!("{message} to be {state}"), async || self.track(message).await.state == state).await;
-    }
-
-    /// The process dies: nothing more is recorded, the store's file stays.
-    async fn crash(self) -> TempDir {
-        let Self { dir, store, .. } = self;
-        store.close().await;
-        dir
-    }
-}
-
-/// One channel, 0, by way of every provider in order.
-fn declared_in_order(providers: usize, max_in_flight: u32) -> Setup {
-    let setup = declared(providers, max_in_flight, false);
-    let channel = setup::Channel {
-        providers: (0..providers).map(|n| ProviderNo(n as u32)).collect(),
-        ..(*setup.channels()[0]).clone()
     };
-    let providers = setup.providers().iter().map(|provider| (**provider).clone()).collect();
-    Setup::new(2, Settings::default(), vec![], vec![channel], providers)
 }
 
-fn declared(channels: usize, max_in_flight: u32, paused: bool) -> Setup {
-    let no = |n: usize| u32::try_from(n).expect("few");
-    let provider = |n: usize| Provider {
-        no: ProviderNo(no(n)),
-        code: n.to_string(),
-        enabled: true,
-        rate: None,
-        max_in_flight,
-        kind: ProviderKind::Capture(CaptureProvider::default()),
-    };
-    let channel = |n: usize| setup::Channel {
-        no: ChannelNo(no(n)),
-        code: format!("c{n}"),
-        kind: ChannelKind::Mail,
-        providers: vec![ProviderNo(no(n))],
-        enabled: true,
-        paused,
-        default: false,
-    };
-    Setup::new(
-        1,
-        Settings::default(),
-        vec![],
-        (0..channels).map(channel).collect(),
-        (0..channels).map(provider).collect(),
-    )
-}
+on_both_stores!(
+    a_provider_that_is_down_delays_nobody_else_and_is_probed_not_hammered,
+    a_breaker_closes_again_and_everything_goes_out,
+    calls_in_flight_have_a_cap_and_urgent_mail_does_not_queue_behind_the_window,
+    a_rate_is_kept_whatever_waits_and_everything_goes_out,
+    priorities_share_and_nothing_starves,
+    apps_take_turns,
+    what_is_due_now_is_born_leased_and_survives_a_caller_that_goes_away,
+    a_sender_that_panics_costs_its_own_parcel_nothing_else,
+    on_a_channel_that_cannot_repeat_the_intent_is_recorded_before_the_call,
+    a_message_that_kills_its_node_is_set_aside_and_its_neighbours_are_not,
+    nobody_is_overtaken_by_the_whole_backlog,
+    calls_that_hang_hold_up_no_more_than_their_own_slots,
+    the_preferred_provider_serves_again_once_it_works,
+    a_stop_with_calls_that_hang_ends_in_time_and_records_them_as_unknown,
+);
 
-const OPEN: usize = Semaphore::MAX_PERMITS;
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_provider_that_is_down_delays_nobody_else_and_is_probed_not_hammered() {
+async fn a_provider_that_is_down_delays_nobody_else_and_is_probed_not_hammered(place: Place) {
     let (bad, good) = (Arc::new(Stub::new(OPEN, down)), Arc::new(Stub::new(OPEN, accepted)));
-    let bench = Bench::new(vec![Arc::clone(&bad), Arc::clone(&good)], 4).await;
-    bench.dispatcher.start();
+    let bench = Bench::new(place, vec![Arc::clone(&bad), Arc::clone(&good)], 4).await;
+    bench.start();
     for _ in 0..200 {
         bench.submit(0, 1, Priority::High).await;
     }
@@ -260,11 +73,10 @@ async fn a_provider_that_is_down_delays_nobody_else_and_is_probed_not_hammered()
     assert!(calls < 30, "{calls} calls to a provider that is down");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_breaker_closes_again_and_everything_goes_out() {
+async fn a_breaker_closes_again_and_everything_goes_out(place: Place) {
     let recovering = Arc::new(Stub::new(OPEN, |call| if call < 6 { down(call) } else { accepted(call) }));
-    let bench = Bench::new(vec![Arc::clone(&recovering)], 2).await;
-    bench.dispatcher.start();
+    let bench = Bench::new(place, vec![Arc::clone(&recovering)], 2).await;
+    bench.start();
     let mut messages = Vec::new();
     for _ in 0..40 {
         messages.push(bench.submit(0, 1, Priority::Middle).await);
@@ -274,14 +86,13 @@ async fn a_breaker_closes_again_and_everything_goes_out() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn calls_in_flight_have_a_cap_and_urgent_mail_does_not_queue_behind_the_window() {
+async fn calls_in_flight_have_a_cap_and_urgent_mail_does_not_queue_behind_the_window(place: Place) {
     let slow = Arc::new(Stub::new(0, accepted));
-    let bench = Bench::new(vec![Arc::clone(&slow)], 3).await;
+    let bench = Bench::new(place, vec![Arc::clone(&slow)], 3).await;
     for _ in 0..300 {
         bench.submit(0, 1, Priority::Low).await;
     }
-    bench.dispatcher.start();
+    bench.start();
     bench.until("three calls", async || slow.calls.load(Ordering::SeqCst) == 3).await;
     let in_hand = bench.dispatcher.in_hand();
     let urgent = bench.submit(0, 1, Priority::High).await;
@@ -297,16 +108,15 @@ async fn calls_in_flight_have_a_cap_and_urgent_mail_does_not_queue_behind_the_wi
     bench.until("the rest", async || slow.sent().len() == 301).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rate_is_kept_whatever_waits_and_everything_goes_out() {
+async fn a_rate_is_kept_whatever_waits_and_everything_goes_out(place: Place) {
     let stub = Arc::new(Stub::new(OPEN, accepted));
-    let bench = Bench::new(vec![Arc::clone(&stub)], 8).await;
+    let bench = Bench::new(place, vec![Arc::clone(&stub)], 8).await;
     let setup = declared(1, 8, false);
     let providers = setup.providers().iter().map(|provider| Provider { rate: Some(100.0), ..(**provider).clone() });
     let channels = setup.channels().iter().map(|channel| (**channel).clone());
     let setup = Setup::new(2, Settings::default(), vec![], channels.collect(), providers.collect());
-    bench.dispatcher.declare(&setup);
-    bench.dispatcher.start();
+    bench.declare(&setup);
+    bench.start();
     let begun = tokio::time::Instant::now();
     for _ in 0..61 {
         bench.submit(0, 1, Priority::Middle).await;
@@ -316,17 +126,16 @@ async fn a_rate_is_kept_whatever_waits_and_everything_goes_out() {
     assert!(begun.elapsed() >= Duration::from_millis(600 - 105), "61 calls in {:?}", begun.elapsed());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn priorities_share_and_nothing_starves() {
+async fn priorities_share_and_nothing_starves(place: Place) {
     let stub = Arc::new(Stub::new(0, accepted));
-    let bench = Bench::new(vec![Arc::clone(&stub)], 1).await;
+    let bench = Bench::new(place, vec![Arc::clone(&stub)], 1).await;
     let mut priority_of = HashMap::new();
     for priority in Priority::ALL {
         for _ in 0..200 {
             priority_of.insert(bench.submit(0, 1, priority).await, priority);
         }
     }
-    bench.dispatcher.start();
+    bench.start();
     stub.gate.add_permits(200);
     bench.until("two hundred", async || stub.sent().len() == 200).await;
     let count = |priority| stub.sent().iter().filter(|id| priority_of[id] == priority).count();
@@ -336,26 +145,24 @@ async fn priorities_share_and_nothing_starves() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn apps_take_turns() {
+async fn apps_take_turns(place: Place) {
     let stub = Arc::new(Stub::new(0, accepted));
-    let bench = Bench::new(vec![Arc::clone(&stub)], 1).await;
+    let bench = Bench::new(place, vec![Arc::clone(&stub)], 1).await;
     for _ in 0..500 {
         bench.submit(0, 1, Priority::Middle).await;
     }
     let small: Vec<_> = futures_util::future::join_all((0..10).map(|_| bench.submit(0, 2, Priority::Middle))).await;
-    bench.dispatcher.start();
+    bench.start();
     stub.gate.add_permits(30);
     bench.until("thirty", async || stub.sent().len() == 30).await;
     let turns = stub.sent().iter().filter(|id| small.contains(id)).count();
     assert!(turns >= 9, "{turns} of the small app's ten among the first thirty");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_is_due_now_is_born_leased_and_survives_a_caller_that_goes_away() {
+async fn what_is_due_now_is_born_leased_and_survives_a_caller_that_goes_away(place: Place) {
     let stub = Arc::new(Stub::new(OPEN, accepted));
-    let bench = Bench::new(vec![Arc::clone(&stub)], 4).await;
-    bench.dispatcher.start();
+    let bench = Bench::new(place, vec![Arc::clone(&stub)], 4).await;
+    bench.start();
     // Polled once, so that the operation is on its way, then dropped: the client has hung up.
     for _ in 0..50 {
         drop(timeout(Duration::ZERO, bench.submit(0, 1, Priority::Middle)).await);
@@ -366,12 +173,11 @@ async fn what_is_due_now_is_born_leased_and_survives_a_caller_that_goes_away() {
     assert_eq!(bench.track(last).await.lease, 1);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sender_that_panics_costs_its_own_parcel_nothing_else() {
+async fn a_sender_that_panics_costs_its_own_parcel_nothing_else(place: Place) {
     let (wild, tame) =
         (Arc::new(Stub { panics: true, ..Stub::new(OPEN, accepted) }), Arc::new(Stub::new(OPEN, accepted)));
-    let bench = Bench::new(vec![Arc::clone(&wild), Arc::clone(&tame)], 2).await;
-    bench.dispatcher.start();
+    let bench = Bench::new(place, vec![Arc::clone(&wild), Arc::clone(&tame)], 2).await;
+    bench.start();
     let doubtful = bench.submit(0, 1, Priority::Middle).await;
     let fine = bench.submit(1, 1, Priority::Middle).await;
     bench.until_state(fine, State::Accepted).await;
@@ -379,11 +185,10 @@ async fn a_sender_that_panics_costs_its_own_parcel_nothing_else() {
     assert!(bench.track(doubtful).await.maybe_duplicate);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn on_a_channel_that_cannot_repeat_the_intent_is_recorded_before_the_call() {
+async fn on_a_channel_that_cannot_repeat_the_intent_is_recorded_before_the_call(place: Place) {
     let stub = Arc::new(Stub { repeat: Repeat::AtMostOnce, ..Stub::new(0, |_| Outcome::Unknown) });
-    let bench = Bench::new(vec![Arc::clone(&stub)], 2).await;
-    bench.dispatcher.start();
+    let bench = Bench::new(place, vec![Arc::clone(&stub)], 2).await;
+    bench.start();
     let message = bench.submit(0, 1, Priority::Middle).await;
     bench.until("the call", async || stub.calls.load(Ordering::SeqCst) == 1).await;
     assert_eq!(bench.track(message).await.state, State::Sending, "recorded before the call ends");
@@ -392,15 +197,13 @@ async fn on_a_channel_that_cannot_repeat_the_intent_is_recorded_before_the_call(
     assert_eq!(stub.calls.load(Ordering::SeqCst), 1, "never again");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_kills_its_node_is_set_aside_and_its_neighbours_are_not() {
-    let mut dir = tempfile::tempdir().expect("a directory");
+async fn a_message_that_kills_its_node_is_set_aside_and_its_neighbours_are_not(mut place: Place) {
     let (mut killer, mut neighbour) = (None, None);
     let mut crashes = 0;
     loop {
         // Every process dies while the killer is in flight; the neighbour is in flight too the first few times.
         let stub = Arc::new(Stub::new(0, accepted));
-        let bench = Bench::at(dir, vec![Arc::clone(&stub)], 2).await;
+        let bench = Bench::new(place, vec![Arc::clone(&stub)], 2).await;
         let killer = *killer.get_or_insert(bench.submit(0, 1, Priority::Middle).await);
         if neighbour.is_none() {
             neighbour = Some(bench.submit(0, 1, Priority::Middle).await);
@@ -409,42 +212,43 @@ async fn a_message_that_kills_its_node_is_set_aside_and_its_neighbours_are_not()
         if track.state == State::Failed {
             assert_eq!(track.reason.map(|reason| reason.as_str()), Some("poison"));
             let neighbour = neighbour.expect("submitted");
-            bench.dispatcher.start();
+            bench.start();
             stub.gate.add_permits(100);
             bench.until_state(neighbour, State::Accepted).await;
             break;
         }
-        bench.dispatcher.start();
+        bench.start();
         bench.until("the killer in flight", async || bench.track(killer).await.state == State::Leased).await;
         crashes += 1;
         assert!(crashes < 12, "it should have been set aside by now: {track:?}");
-        dir = bench.crash().await;
+        place = bench.crash().await;
     }
     assert!(crashes >= 4, "set aside after {crashes} crashes only");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn nobody_is_overtaken_by_the_whole_backlog() {
+async fn nobody_is_overtaken_by_the_whole_backlog(place: Place) {
+    // Only the embedded store has one queue, in exact order. Elsewhere each bucket is one, and they take turns: a tenth of the
+    // backlog is far more than what the turns differ by, and far less than what lies in front of somebody who is forgotten.
+    let late_max = if place.is_embedded() { 20 } else { 150 };
     let stub = Arc::new(Stub::new(OPEN, accepted));
-    let bench = Bench::new(vec![Arc::clone(&stub)], 2).await;
+    let bench = Bench::new(place, vec![Arc::clone(&stub)], 2).await;
     let mut order = Vec::new();
     for _ in 0..1_500 {
         order.push(bench.submit(0, 1, Priority::Middle).await);
     }
-    bench.dispatcher.start();
+    bench.start();
     bench.until("all of them", async || stub.sent().len() == 1_500).await;
     let sent = stub.sent();
     let place: HashMap<_, _> = sent.iter().enumerate().map(|(place, id)| (*id, place)).collect();
     let worst = order.iter().enumerate().map(|(n, id)| place[id].saturating_sub(n)).max();
-    assert!(worst < Some(20), "one was sent {worst:?} places late");
+    assert!(worst < Some(late_max), "one was sent {worst:?} places late");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn calls_that_hang_hold_up_no_more_than_their_own_slots() {
+async fn calls_that_hang_hold_up_no_more_than_their_own_slots(place: Place) {
     // Thirteen of sixteen calls hang; three are enough for the rest.
     let stub = Arc::new(Stub { hang_first: 13, ..Stub::new(OPEN, accepted) });
-    let bench = Bench::new(vec![Arc::clone(&stub)], 16).await;
-    bench.dispatcher.start();
+    let bench = Bench::new(place, vec![Arc::clone(&stub)], 16).await;
+    bench.start();
     for _ in 0..13 {
         bench.submit(0, 1, Priority::Middle).await;
     }
@@ -455,13 +259,12 @@ async fn calls_that_hang_hold_up_no_more_than_their_own_slots() {
     bench.until("everybody else", async || stub.sent().len() == 200).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_preferred_provider_serves_again_once_it_works() {
+async fn the_preferred_provider_serves_again_once_it_works(place: Place) {
     let preferred = Arc::new(Stub::new(OPEN, |call| if call < 5 { down(call) } else { accepted(call) }));
     let other = Arc::new(Stub::new(OPEN, accepted));
-    let bench = Bench::new(vec![Arc::clone(&preferred), Arc::clone(&other)], 4).await;
-    bench.dispatcher.declare(&declared_in_order(2, 4));
-    bench.dispatcher.start();
+    let bench = Bench::new(place, vec![Arc::clone(&preferred), Arc::clone(&other)], 4).await;
+    bench.declare(&declared_in_order(2, 4));
+    bench.start();
     let sends = async || {
         bench.submit(0, 1, Priority::Middle).await;
         preferred.sent().len() >= 20
@@ -470,11 +273,10 @@ async fn the_preferred_provider_serves_again_once_it_works() {
     assert!(!other.sent().is_empty(), "the next one served meanwhile");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_stop_with_calls_that_hang_ends_in_time_and_records_them_as_unknown() {
+async fn a_stop_with_calls_that_hang_ends_in_time_and_records_them_as_unknown(place: Place) {
     let stub = Arc::new(Stub::new(0, accepted));
-    let bench = Bench::new(vec![Arc::clone(&stub)], 2).await;
-    bench.dispatcher.start();
+    let bench = Bench::new(place, vec![Arc::clone(&stub)], 2).await;
+    bench.start();
     let hanging = bench.submit(0, 1, Priority::Middle).await;
     bench.until("the call", async || stub.calls.load(Ordering::SeqCst) == 1).await;
     timeout(Duration::from_secs(29), bench.dispatcher.stop()).await.expect("within 30 s");
