@@ -208,6 +208,6 @@ impl Engine {
         if let Err(trouble) = lanes::read(&self.pool, &self.memory, reread, self.now()).await {
             tracing::debug!(?trouble, "lanes cannot be read; the next look finds them");
         }
-        stage.publish(&self.links());
+        self.links().tell(|links| stage.publish(links));
     }
 }

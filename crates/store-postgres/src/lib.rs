@@ -29,6 +29,7 @@ mod engine;
 mod finish;
 mod lanes;
 mod life;
+mod links;
 mod memory;
 mod migrate;
 mod nodes;

@@ -297,8 +297,7 @@ async fn look_around(shared: Arc<Shared>, engine: Arc<Engine>) {
 pub(crate) async fn look(engine: &Engine, buckets: impl IntoIterator<Item = u8>) -> Outcome<()> {
     let due = lanes::read(&engine.pool, &engine.memory, buckets, engine.now()).await?;
     let channels: BTreeSet<ChannelNo> = due.into_iter().collect();
-    let desk = engine.links().desk;
-    channels.into_iter().for_each(|channel| desk.wake(channel));
+    engine.links().tell(|links| channels.into_iter().for_each(|channel| links.desk.wake(channel)));
     Ok(())
 }
 

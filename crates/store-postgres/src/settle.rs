@@ -15,6 +15,7 @@ use std::{
 use hongyan_core::{
     delivery::Track,
     id::Id,
+    limits,
     store::{Change, StoreResult},
     time::Timestamp,
 };
@@ -28,11 +29,13 @@ use crate::{
     row::{Row, id_read},
     stage::Stage,
     trouble::{Outcome, Trouble},
-    workers::Workers,
+    workers::{Workers, work_on},
 };
 
 /// Workers, each with a commit of its own under way.
 const WORKERS: i16 = 2;
+/// Changes in one commit, about; one call's are never parted.
+const CHANGES_MAX: usize = 4_096;
 /// How often a commit is tried that collides with another.
 const TRIES: u32 = 6;
 
@@ -51,13 +54,10 @@ struct Settlement {
 }
 
 impl Job for Settlement {
+    /// So much a change that a commit holds about four thousand: more would hold its rows too long.
     fn bytes(&self) -> usize {
-        bytes(&self.changes)
+        self.changes.len() * (limits::COMMIT_BYTES_MAX / CHANGES_MAX)
     }
-}
-
-fn bytes(changes: &[Change]) -> usize {
-    changes.iter().map(|change| 128 + change.attempt.as_ref().map_or(0, |attempt| attempt.reply.len())).sum()
 }
 
 impl Settler {
@@ -110,9 +110,7 @@ impl Settlement {
 }
 
 async fn work(engine: Arc<Engine>, queue: Arc<Queue<Settlement>>, lane: i16) {
-    while let Some(settlements) = queue.take(|_| {}).await {
-        together(&engine, lane, settlements).await;
-    }
+    work_on(&queue, |_| {}, |settlements| together(&engine, lane, settlements)).await;
 }
 
 /// Settles together what is held, in the order in which it came; the rest, and whatever did not stand as memory had it, each

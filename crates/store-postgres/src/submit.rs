@@ -17,7 +17,7 @@ use hongyan_core::{
 };
 
 use self::{commit::commit, request::Request};
-use crate::{engine::Engine, pool::closed, queue::Queue, stage::Stage, trouble::Trouble, workers::Workers};
+use crate::{engine::Engine, pool::closed, queue::Queue, stage::Stage, trouble::Trouble, workers::{Workers, guarded, work_on}};
 
 /// Workers, each with a commit of its own under way: while one waits for the disk, the other prepares.
 const WORKERS: i16 = 2;
@@ -56,9 +56,7 @@ impl Submitter {
 }
 
 async fn work(engine: Arc<Engine>, queue: Arc<Queue<Request>>, lane: i16) {
-    while let Some(requests) = queue.take(|requests| decide(&engine, requests)).await {
-        together(&engine, lane, requests).await;
-    }
+    work_on(&queue, |requests| decide(&engine, requests), |requests| together(&engine, lane, requests)).await;
 }
 
 /// Decides which requests are born leased, and takes their slots at the desk. What is left ready counts as waiting at once, for
@@ -72,7 +70,7 @@ fn decide(engine: &Engine, requests: &mut [Request]) {
         let channel = request.batch.channel;
         if parcel.track.due <= request.now {
             let free = free.entry(channel).or_insert_with(|| known.may_be_born_leased(channel, request.now));
-            *free = *free && links.desk.reserve(channel);
+            *free = *free && links.reserve(channel);
             if *free {
                 request.lease();
                 continue;
@@ -103,7 +101,7 @@ async fn together(engine: &Engine, lane: i16, requests: Vec<Request>) {
 async fn commit_again(engine: &Engine, lane: i16, requests: &[Request]) -> Result<(Stage, Vec<Submitted>), Trouble> {
     let mut tried = 1;
     loop {
-        match commit(engine, lane, requests).await {
+        match guarded(commit(engine, lane, requests)).await {
             Err(trouble) if trouble.is_collision() && tried < TRIES => {
                 tokio::time::sleep(std::time::Duration::from_millis(u64::from(5 * tried))).await;
                 tried += 1;
@@ -148,9 +146,7 @@ fn release<'a>(engine: &Engine, requests: impl IntoIterator<Item = &'a Request>)
     }
     let links = engine.links();
     for (channel, slots) in slots {
-        for _ in 0..slots {
-            links.desk.release(channel);
-        }
+        links.tell(|links| (0..slots).for_each(|_| links.desk.release(channel)));
     }
 }
 

@@ -1,11 +1,10 @@
-//! The writer among the rest of the node: panics of others do not end it, and its queue is bounded.
+//! The writer among the rest of the node: an operation that panics does not end it, and its queue is bounded.
 
 use std::{
     future::poll_fn,
     pin::Pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     task::Poll,
@@ -65,41 +64,6 @@ async fn an_operation_that_panics_fails_alone() {
     assert_eq!(recovered.ready, 1, "the first one changed nothing");
     submit(&store, &ids).await;
     assert_eq!(store.claim(CHANNEL, 9, NOW).await.expect("claims").len(), 2);
-}
-
-/// A desk that takes everything and then panics.
-#[derive(Default)]
-struct BadDesk {
-    handed: AtomicUsize,
-}
-
-impl Desk for BadDesk {
-    fn reserve(&self, _: ChannelNo) -> bool {
-        true
-    }
-
-    fn release(&self, _: ChannelNo) {}
-
-    fn hand_over(&self, leases: Vec<Lease>) {
-        self.handed.fetch_add(leases.len(), Ordering::SeqCst);
-        panic!("a desk that panics");
-    }
-
-    fn wake(&self, _: ChannelNo) {}
-}
-
-#[tokio::test]
-async fn a_desk_that_panics_does_not_end_the_writer() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let ids = IdSource::new(0, None);
-    let store = store(&directory).await;
-    let desk = Arc::new(BadDesk::default());
-    store.attach(desk.clone(), Arc::new(NoProgress));
-    for handed in 1..=3 {
-        let id = submit(&store, &ids).await;
-        assert!(store.message_read(id).await.expect("reads").is_some());
-        assert_eq!(desk.handed.load(Ordering::SeqCst), handed);
-    }
 }
 
 /// Rules that say when they are asked and hold up the writer until they are let go.

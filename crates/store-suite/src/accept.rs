@@ -1,18 +1,25 @@
 //! Submitting: a request is stored whole, in one commit, once per key; what is due now may be born leased.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use hongyan_core::{
     delivery::{Reason, State},
     limits,
     message::MessageState,
-    setup::AppNo,
-    store::{StoreError, Submitted},
+    ports::{Desk, Moved, Progress},
+    setup::{AppNo, ChannelNo},
+    store::{Lease, StoreError, Submitted},
 };
 
 use crate::{
     Bench,
-    world::{MAIL, World, content, eventually, poll_once, to},
+    world::{MAIL, World, accepted, content, eventually, lock, poll_once, to},
 };
 
 /// Everything that a request says is there afterwards.
@@ -140,6 +147,60 @@ pub async fn overtakes_nothing_that_waits(bench: &impl Bench) {
     assert_eq!(world.desk.len(), 0, "what is not due is not leased");
     let due = world.submit(&to(&["dave"])).await;
     assert_eq!(world.desk.take()[0].message, due);
+}
+
+/// Desk and progress that take what they are told and panic at it.
+#[derive(Default)]
+struct Panics {
+    handed: Mutex<Vec<Lease>>,
+    moved: AtomicUsize,
+}
+
+impl Desk for Panics {
+    fn reserve(&self, _: ChannelNo) -> bool {
+        true
+    }
+
+    fn release(&self, _: ChannelNo) {}
+
+    fn hand_over(&self, leases: Vec<Lease>) {
+        lock(&self.handed).extend(leases);
+        panic!("a desk that panics");
+    }
+
+    fn wake(&self, _: ChannelNo) {
+        panic!("a desk that panics when it is woken");
+    }
+}
+
+impl Progress for Panics {
+    fn moved(&self, moved: &[Moved]) {
+        self.moved.fetch_add(moved.len(), Ordering::SeqCst);
+        panic!("a progress that panics");
+    }
+
+    fn stalled(&self, _: ChannelNo, _: bool) {}
+}
+
+/// However often the rest of the node panics at what the store tells it, the store goes on and answers.
+pub async fn a_node_that_panics_does_not_end_the_store(bench: &impl Bench) {
+    let world = World::begin(bench).await;
+    let panics = Arc::new(Panics::default());
+    world.store().attach(panics.clone(), panics.clone());
+    for handed in 1..=5 {
+        assert_eq!(world.states(world.submit(&to(&["alice"])).await).await, [State::Leased]);
+        assert_eq!(lock(&panics.handed).len(), handed);
+    }
+    let leases = std::mem::take(&mut *lock(&panics.handed));
+    for lease in leases {
+        let told = panics.moved.load(Ordering::SeqCst);
+        let tracks = world.finish(std::slice::from_ref(&lease), &accepted()).await;
+        assert!(tracks[0].is_some_and(|track| !track.state.is_open()), "{tracks:?}");
+        assert!(panics.moved.load(Ordering::SeqCst) > told);
+    }
+    let id = world.submit(&to(&["bob"]).due_in(Duration::from_secs(60))).await;
+    assert_eq!(world.store().message_cancel(id, world.now).await, Ok(1));
+    assert_eq!(world.states(id).await, [State::Cancelled]);
 }
 
 /// Requests that may share one commit are handed over or wait in order: never one behind another that waits.

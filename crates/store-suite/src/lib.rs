@@ -43,11 +43,17 @@ pub use world::{finish, sample};
 /// One database, and how nodes come and go on it.
 #[async_trait]
 pub trait Bench: Send + Sync {
-    /// Opens the database as a node does when it starts. At most one node has it open.
+    /// Opens the database as a node does when it starts. At most one node has it open, or several where it
+    /// [has many](Bench::has_many_nodes).
     async fn open(&self) -> Arc<dyn Store>;
 
     /// The node dies: nothing that it holds is settled or given back.
     async fn crash(&self, store: Arc<dyn Store>);
+
+    /// Whether a database can have several nodes: then another one, opened beside the first, may move what this one asks about.
+    fn has_many_nodes(&self) -> bool {
+        false
+    }
 }
 
 /// Makes a test of every case; the argument is an expression for a new [`Bench`].
@@ -57,12 +63,12 @@ macro_rules! conformance {
         $crate::conformance!(@cases $bench;
             accept: stores_a_request_whole, keeps_attachments, refuses_the_same_id_twice, hands_over_what_is_born_leased, hands_over_no_large_cargo,
                 hands_over_after_the_client_hung_up, leaves_ready_what_finds_no_slot, overtakes_nothing_that_waits,
-                same_commit_counts_as_waiting, gives_back_slots_that_were_not_used, remembers_a_key, keeps_the_first_answer_to_a_key, refuses_a_key_with_another_body,
+                same_commit_counts_as_waiting, a_node_that_panics_does_not_end_the_store, gives_back_slots_that_were_not_used, remembers_a_key, keeps_the_first_answer_to_a_key, refuses_a_key_with_another_body,
                 one_of_many_with_the_same_key_is_stored, forgets_a_key_after_a_day, fails_each_alone, skipped_are_stored_and_not_sent;
             deliver: claims_and_settles, records_every_try, a_late_word_of_an_older_lease_changes_nothing, settling_twice_changes_nothing,
                 gives_back_untried, several_events_of_one_delivery_in_one_call, parcels_are_claimed_whole,
                 what_is_deferred_of_a_parcel_stays_one_parcel, tells_what_moved, gone_messages_are_no_error, large_content_is_read_apart,
-                a_dropped_claim_is_given_back;
+                a_dropped_claim_is_given_back, outcomes_of_others;
             turns: priorities_share_70_25_5, unused_shares_spill_over, apps_take_turns, long_queues_keep_their_order,
                 early_rows_move_the_place_back, channels_are_apart;
             recovery: takes_back_what_was_leased, never_repeats_what_may_have_been_sent, counts_crashes, sends_a_suspect_alone, what_was_not_stored_is_not_in_flight,

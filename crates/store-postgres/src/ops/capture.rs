@@ -12,12 +12,11 @@ use tokio::sync::oneshot;
 
 use crate::{
     engine::{Engine, Operation, Transaction},
-    pool::closed,
     queue::{Job, Queue, Room},
     row::CAPTURES_BUCKET,
     sql::read,
     trouble::{Outcome, Trouble},
-    workers::Workers,
+    workers::{Workers, work_on},
 };
 
 const KEPT: i64 = limits::CAPTURES_KEPT as i64;
@@ -57,7 +56,7 @@ impl Capturer {
     pub(crate) async fn add(&self, capture: Capture) -> StoreResult<()> {
         let (answer, answered) = oneshot::channel();
         self.queue.push(capture.body.len(), |room| Waiting { capture, answer, _room: room }).await?;
-        answered.await.unwrap_or_else(|_| Err(closed().told()))
+        answered.await.unwrap_or_else(|_| Err(Trouble::Unconfirmed("the store gave no answer".to_owned()).told()))
     }
 
     /// Refuses everything new and finishes what waits.
@@ -68,25 +67,28 @@ impl Capturer {
 }
 
 async fn work(engine: Arc<Engine>, queue: Arc<Queue<Waiting>>) {
-    while let Some(jobs) = queue.take(|_| {}).await {
-        let mut captures = Vec::with_capacity(jobs.len());
-        let mut answers = Vec::with_capacity(jobs.len());
-        for Waiting { capture, answer, _room } in jobs {
-            captures.push(capture);
-            answers.push((answer, _room));
-        }
-        let kept = engine.run(&CaptureAdd { captures: &captures }).await;
-        for ((answer, _), capture) in answers.into_iter().zip(&captures) {
-            let told = match &kept {
-                // What is refused of many may be the fault of one.
-                Err(refused) if captures.len() > 1 && refused.certainly_not_done() => {
-                    engine.run(&CaptureAdd { captures: std::slice::from_ref(capture) }).await
-                }
-                kept => kept.clone(),
-            };
-            // Nobody waits any more where the caller has gone.
-            drop(answer.send(told));
-        }
+    work_on(&queue, |_| {}, |jobs| together(&engine, jobs)).await;
+}
+
+/// Keeps captures together, or, where one of them is refused, each alone.
+async fn together(engine: &Engine, jobs: Vec<Waiting>) {
+    let mut captures = Vec::with_capacity(jobs.len());
+    let mut answers = Vec::with_capacity(jobs.len());
+    for Waiting { capture, answer, _room } in jobs {
+        captures.push(capture);
+        answers.push((answer, _room));
+    }
+    let kept = engine.run(&CaptureAdd { captures: &captures }).await;
+    for ((answer, _), capture) in answers.into_iter().zip(&captures) {
+        let told = match &kept {
+            // What is refused of many may be the fault of one.
+            Err(refused) if captures.len() > 1 && refused.certainly_not_done() => {
+                engine.run(&CaptureAdd { captures: std::slice::from_ref(capture) }).await
+            }
+            kept => kept.clone(),
+        };
+        // Nobody waits any more where the caller has gone.
+        drop(answer.send(told));
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
     queue::{Job, Queue, Room},
     sql::quota,
     trouble::{Outcome, Trouble},
-    workers::Workers,
+    workers::{Workers, work_on},
 };
 
 /// Workers, each with a commit of its own under way.
@@ -94,21 +94,23 @@ impl Accountant {
 }
 
 async fn work(engine: Arc<Engine>, queue: Arc<Queue<Waiting>>) {
-    while let Some(jobs) = queue.take(|_| {}).await {
-        let mut asks = Vec::with_capacity(jobs.len());
-        let mut waiting = Vec::with_capacity(jobs.len());
-        for Waiting { ask, now, reply, room } in jobs {
-            asks.push((ask, now));
-            waiting.push((reply, room));
-        }
-        let said = decide(&engine, &asks).await;
-        for (place, (reply, room)) in waiting.into_iter().enumerate() {
-            // Its room is free when the answer is given.
-            drop(room);
-            let answer = said.as_ref().map(|said| said[place]).map_err(Clone::clone);
-            // Nobody waits any more where the caller has gone.
-            let _ = reply.send(answer);
-        }
+    work_on(&queue, |_| {}, |jobs| together(&engine, jobs)).await;
+}
+
+async fn together(engine: &Engine, jobs: Vec<Waiting>) {
+    let mut asks = Vec::with_capacity(jobs.len());
+    let mut waiting = Vec::with_capacity(jobs.len());
+    for Waiting { ask, now, reply, room } in jobs {
+        asks.push((ask, now));
+        waiting.push((reply, room));
+    }
+    let said = decide(engine, &asks).await;
+    for (place, (reply, room)) in waiting.into_iter().enumerate() {
+        // Its room is free when the answer is given.
+        drop(room);
+        let answer = said.as_ref().map(|said| said[place]).map_err(Clone::clone);
+        // Nobody waits any more where the caller has gone.
+        let _ = reply.send(answer);
     }
 }
 
