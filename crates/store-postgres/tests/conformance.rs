@@ -36,6 +36,10 @@ impl Bench for PostgresBench {
         drop(store);
         sql(&self.url, END_OF_LEASES).expect("the leases end");
     }
+
+    fn has_many_nodes(&self) -> bool {
+        true
+    }
 }
 
 conformance!(PostgresBench::new());

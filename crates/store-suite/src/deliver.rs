@@ -6,10 +6,12 @@ use std::{
 };
 
 use hongyan_core::{
-    delivery::{Event, Reason, State},
+    delivery::{Event, Reason, State, Track},
+    id::Id,
     limits,
     outcome::{Outcome, Rejection},
     retry::Roll,
+    store::Store,
 };
 
 use crate::{
@@ -197,4 +199,51 @@ pub async fn a_dropped_claim_is_given_back(bench: &impl Bench) {
         claimed.fetch_add(more, Ordering::Relaxed) + more == 20
     })
     .await;
+}
+
+/// Who waits for a message that another node has is told where its deliveries stand: each of them, and none of another message's.
+/// Of what this node holds itself, and on a store of one node, there is nothing to ask: every move is told of.
+pub async fn outcomes_of_others(bench: &impl Bench) {
+    let world = World::begin(bench).await;
+    let waiting = world.submit(&to(&["alice", "bob"])).await;
+    let settled = world.submit(&to(&["carol"]).channel(SMS)).await;
+    world.submit(&to(&["dave"])).await;
+    let lease = world.claim_one(SMS).await;
+    let asked = vec![waiting, settled];
+    if !bench.has_many_nodes() {
+        assert_eq!(world.store().outcomes(asked).await, Ok(Vec::new()));
+        return;
+    }
+    assert!(world.store().outcomes(vec![settled]).await.expect("reads").is_empty(), "it holds that one itself");
+    let other = bench.open().await;
+    assert_eq!(outcomes(&*other, &asked).await, tracks(&world, &asked).await, "in flight at the first");
+    world.finish(&[lease], &accepted()).await;
+    let told = outcomes(&*other, &asked).await;
+    assert_eq!(told, tracks(&world, &asked).await);
+    let states: Vec<_> = told.iter().map(|(_, _, track)| track.state).collect();
+    assert_eq!(states, [State::Ready, State::Ready, State::Accepted]);
+    assert_eq!(outcomes(world.store(), &asked).await, told, "nobody holds any of them now");
+    assert!(outcomes(&*other, &[]).await.is_empty());
+    other.close().await;
+}
+
+type Standing = (Id, Id, Track);
+
+/// What a node says about the deliveries of messages, in the order of their ids.
+async fn outcomes(store: &dyn Store, messages: &[Id]) -> Vec<Standing> {
+    let moved = store.outcomes(messages.to_vec()).await.expect("reads");
+    let mut told: Vec<_> = moved.iter().map(|moved| (moved.message, moved.delivery, moved.track)).collect();
+    told.sort_by_key(|(_, delivery, _)| *delivery);
+    told
+}
+
+/// What is on record about them.
+async fn tracks(world: &World<'_>, messages: &[Id]) -> Vec<Standing> {
+    let mut known = Vec::new();
+    for message in messages {
+        let record = world.read(*message).await;
+        known.extend(record.deliveries.iter().map(|delivery| (*message, delivery.id, delivery.track)));
+    }
+    known.sort_by_key(|(_, delivery, _)| *delivery);
+    known
 }
