@@ -10,12 +10,18 @@
 //! | `target`, `session`, `pool` | how the database is reached, and what a connection is |
 //! | `open`, `checks`, `migrate`, `refusal` | may this database be used: is it durable, is its schema ours |
 //! | `schema`, `days` | which tables there are, and which days of them |
-//! | `sql` | every statement |
-//! | `arrival` | how another store is moved into it |
+//! | `sql` | every statement, and the rules that they keep |
+//! | `store` | which part does what the port asks for |
+//! | `submit`, `settle` | how requests and outcomes are stored, many in a commit |
+//! | `queue`, `workers` | what waits for such a commit, and who makes it |
+//! | `claim` | what this node sends next |
+//! | `finish`, `audience` | how a delivery ends, and how a large audience is expanded |
+//! | `ops`, `reads` | the other operations, and the look-ups |
 //! | `engine`, `stage` | how an operation runs, and what follows its commit |
 //! | `memory`, `lanes` | what this node holds, and where something waits |
 //! | `life`, `nodes`, `buckets`, `clock` | how a node lives among others, and who is dead |
-//! | `row`, `trouble` | rows and errors, from and to SQL |
+//! | `row`, `columns`, `trouble` | rows and errors, from and to SQL |
+//! | `arrival` | how another store is moved into it |
 
 mod arrival;
 mod audience;
