@@ -59,6 +59,11 @@ impl Call {
                 return Called::Untried;
             }
         };
+        if self.lease.rows.iter().any(|row| !shared.store.holds(row.id, row.track.lease)) {
+            // The node stood still since it was about to call; others may have judged what it meant to do.
+            self.settle_all(shared, not_sent).await;
+            return Called::Untried;
+        }
         let (started, clock) = (shared.clock.now(), Instant::now());
         let mut verdicts = self.send(cargo, shared).await;
         let took = clock.elapsed();
@@ -175,9 +180,16 @@ impl Call {
         let intents = rows.iter().map(|row| self.change(row, Event::Intend { lease: row.track.lease }, None)).collect();
         match shared.store.settle(intents, shared.clock.now()).await {
             Ok(tracks) => {
-                let intended = rows.into_iter().zip(tracks);
-                self.lease.rows =
-                    intended.filter_map(|(row, track)| Some(LeasedRow { track: track?, ..row })).collect();
+                let mut refused = Vec::new();
+                for (row, track) in rows.into_iter().zip(tracks) {
+                    match track {
+                        Some(track) => self.lease.rows.push(LeasedRow { track, ..row }),
+                        None => refused.push(row),
+                    }
+                }
+                // Taken over by somebody else, or not granted to a node that was not heard of lately: then it is still ours to
+                // give back.
+                self.settle_rows(shared, refused, |lease| Event::GiveBack { lease }).await;
             }
             Err(error) => {
                 tracing::warn!(%error, "an intent could not be recorded; the parcel is given back");

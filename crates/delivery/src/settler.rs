@@ -64,6 +64,19 @@ impl Settler {
     }
 }
 
+/// Changes that are recorded in one commit, about.
+const CHANGES_MAX: usize = 2_000;
+
+/// How many of what has finished make up one commit: at least one, and no more than about [`CHANGES_MAX`] changes.
+fn few(batch: &[Finished]) -> usize {
+    let mut changes = 0;
+    let fit = batch.iter().take_while(|finished| {
+        changes += finished.changes.len();
+        changes <= CHANGES_MAX
+    });
+    fit.count().max(1)
+}
+
 struct Recorder {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
@@ -74,17 +87,25 @@ impl Recorder {
     async fn run(self, mut receiver: mpsc::Receiver<Finished>) {
         let mut batch = Vec::with_capacity(limits::SETTLE_MAX);
         while receiver.recv_many(&mut batch, limits::SETTLE_MAX).await > 0 {
-            let changes = batch.iter().flat_map(|finished| finished.changes.iter().cloned()).collect();
-            let mut tracks = self.record(changes).await.into_iter();
-            let now = self.clock.now();
-            for Finished { changes, accepted, counters, slot } in batch.drain(..) {
-                let recorded = tracks.by_ref().take(changes.len()).flatten();
-                match counters {
-                    Some(counters) => recorded.for_each(|track| counters.recorded(track.state, accepted, now)),
-                    None => recorded.for_each(drop),
-                }
-                drop(slot);
+            // Parcels of a thousand are recorded a few at a time: one commit shall not hold too many rows.
+            while !batch.is_empty() {
+                let rest = batch.split_off(few(&batch));
+                self.settle(std::mem::replace(&mut batch, rest)).await;
             }
+        }
+    }
+
+    async fn settle(&self, batch: Vec<Finished>) {
+        let changes = batch.iter().flat_map(|finished| finished.changes.iter().cloned()).collect();
+        let mut tracks = self.record(changes).await.into_iter();
+        let now = self.clock.now();
+        for Finished { changes, accepted, counters, slot } in batch {
+            let recorded = tracks.by_ref().take(changes.len()).flatten();
+            match counters {
+                Some(counters) => recorded.for_each(|track| counters.recorded(track.state, accepted, now)),
+                None => recorded.for_each(drop),
+            }
+            drop(slot);
         }
     }
 

@@ -1,5 +1,5 @@
-//! The node's clock: the machine's, corrected by how far it was off the database's at the last heartbeat, so that all nodes of a
-//! store mean the same by "now" (design 5).
+//! The node's clock: it goes steadily, whatever is done to the machine's, and is set by the database's at each heartbeat, so that
+//! all nodes of a store mean the same by "now" (design 5) and a machine whose clock is moved harms nobody.
 
 use std::{
     sync::atomic::{AtomicBool, AtomicI64, Ordering},
@@ -7,16 +7,32 @@ use std::{
 };
 
 use hongyan_core::time::{Clock, SystemClock, Timestamp};
+use tokio::time::Instant;
 
 /// An answer that took longer than this says too little about when it was given.
 const TRIP_MAX: Duration = Duration::from_millis(500);
 
 /// A clock that follows the database's.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct DatabaseClock {
-    /// How far the machine's clock runs ahead, in milliseconds.
+    /// When this clock began, and what the machine's said then, in milliseconds.
+    begun: (Instant, i64),
+    /// How far the steady time since then runs ahead of the database's, in milliseconds.
+    steady_ahead: AtomicI64,
+    /// How far the machine's clock did when it was last compared.
     ahead: AtomicI64,
     is_set: AtomicBool,
+}
+
+impl Default for DatabaseClock {
+    fn default() -> Self {
+        Self {
+            begun: (Instant::now(), SystemClock.now().ms()),
+            steady_ahead: AtomicI64::new(0),
+            ahead: AtomicI64::new(0),
+            is_set: AtomicBool::new(false),
+        }
+    }
 }
 
 impl DatabaseClock {
@@ -28,6 +44,14 @@ impl DatabaseClock {
         }
         let here = i64::midpoint(before.ms(), after.ms());
         self.ahead.store(here - there.ms(), Ordering::Relaxed);
+        let moved = SystemClock.now().ms() - self.steady();
+        self.steady_ahead.store(here - moved - there.ms(), Ordering::Relaxed);
+    }
+
+    /// Milliseconds that go on steadily from what the machine's clock said at first.
+    fn steady(&self) -> i64 {
+        let (at, ms) = self.begun;
+        ms.saturating_add(i64::try_from(at.elapsed().as_millis()).unwrap_or(i64::MAX))
     }
 
     /// How far the machine's clock runs ahead of the database's, in milliseconds.
@@ -38,7 +62,7 @@ impl DatabaseClock {
 
 impl Clock for DatabaseClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_ms(SystemClock.now().ms() - self.ahead_ms())
+        Timestamp::from_ms(self.steady() - self.steady_ahead.load(Ordering::Relaxed))
     }
 }
 

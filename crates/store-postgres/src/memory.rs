@@ -90,8 +90,11 @@ impl Memory {
 }
 
 impl Known {
-    /// Keeps a row that is held, as it was last written.
+    /// Keeps a row that is held, as it was last written; what is known of a newer lease stays.
     pub(crate) fn hold(&mut self, row: Row) {
+        if self.held.get(&row.id).is_some_and(|known| known.track.lease > row.track.lease) {
+            return;
+        }
         self.held_suspects += usize::from(is_suspect(&row));
         match self.held.insert(row.id, row) {
             Some(before) => self.held_suspects -= usize::from(is_suspect(&before)),
@@ -99,8 +102,11 @@ impl Known {
         }
     }
 
-    /// Lets a row go.
-    pub(crate) fn let_go(&mut self, id: Id) {
+    /// Lets a row go that was held under this lease or an older one.
+    pub(crate) fn let_go(&mut self, id: Id, lease: u32) {
+        if self.held.get(&id).is_none_or(|known| known.track.lease > lease) {
+            return;
+        }
         let Some(row) = self.held.remove(&id) else { return };
         self.held_suspects -= usize::from(is_suspect(&row));
         if let Some(rows) = self.held_messages.get_mut(&row.message) {

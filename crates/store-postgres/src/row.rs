@@ -56,7 +56,8 @@ pub(crate) fn row_read(row: &SqlRow) -> Outcome<Row> {
                 .ok()
                 .and_then(State::from_number)
                 .ok_or_else(|| Trouble::Damaged(format!("a delivery in state {state}")))?,
-            reason: reason.map(reason_named).transpose()?,
+            // A reason of a newer version of the program is none that this one knows; the delivery is sound.
+            reason: reason.and_then(Reason::from_name),
             lease: number(row.try_get(8)?)?,
             tries: number(i32::from(row.try_get::<_, i16>(9)?))?.try_into().unwrap_or(u16::MAX),
             crashes: number(i32::from(row.try_get::<_, i16>(10)?))?.try_into().unwrap_or(u8::MAX),

@@ -34,12 +34,14 @@ impl Default for Links {
 pub(crate) struct Stage {
     /// Rows that are held now, as they were written.
     pub held: Vec<Row>,
-    /// Rows that are not held any more.
-    pub released: Vec<Id>,
+    /// Rows that are not held any more under these leases.
+    pub released: Vec<(Id, u32)>,
     /// Rows that became ready.
     pub ready: Vec<Row>,
     /// Parcels for slots that were reserved at the desk.
     pub leases: Vec<Lease>,
+    /// Channels whose reserved slots are not used after all.
+    pub void: Vec<ChannelNo>,
     /// Deliveries that moved.
     pub moved: Vec<Moved>,
     /// Buckets of which something that was ready went without being claimed: their lanes are read again.
@@ -68,10 +70,10 @@ impl Stage {
         match now.track.state {
             State::Ready => {
                 self.ready.push(*now);
-                self.released.push(now.id);
+                self.released.push((now.id, now.track.lease));
             }
             state if state.is_held() => self.held.push(*now),
-            _ => self.released.push(now.id),
+            _ => self.released.push((now.id, now.track.lease)),
         }
     }
 
@@ -82,8 +84,8 @@ impl Stage {
 
     /// The transaction is on disk: memory follows.
     pub(crate) fn remember(&self, known: &mut Known) {
-        for id in &self.released {
-            known.let_go(*id);
+        for (id, lease) in &self.released {
+            known.let_go(*id, *lease);
         }
         for row in &self.held {
             known.hold(*row);
@@ -98,6 +100,7 @@ impl Stage {
         if !self.leases.is_empty() {
             links.desk.hand_over(self.leases);
         }
+        self.void.iter().for_each(|channel| links.desk.release(*channel));
         if !self.moved.is_empty() {
             links.progress.moved(&self.moved);
         }

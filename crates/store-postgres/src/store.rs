@@ -106,6 +106,10 @@ impl Messages for PostgresStore {
 #[async_trait]
 impl Deliveries for PostgresStore {
     async fn claim(&self, channel: ChannelNo, limit: usize, now: Timestamp) -> StoreResult<Vec<Lease>> {
+        // What is claimed by a node that nobody hears would only be given back.
+        if !self.life.is_heard() {
+            return Ok(Vec::new());
+        }
         claim::claim(&self.engine, &self.settler, self.claims, channel, limit, now).await
     }
 

@@ -44,9 +44,9 @@ impl Trouble {
                     &SqlState::DATA_CORRUPTED | &SqlState::INDEX_CORRUPTED => {
                         StoreError::Corrupt(said.message().to_owned())
                     }
-                    code if code.code().starts_with("23") || code.code().starts_with("40") => {
-                        StoreError::Conflict(said.message().to_owned())
-                    }
+                    code if code.code().starts_with("23") => StoreError::Conflict(said.message().to_owned()),
+                    // Tried again and again in vain: whoever must not give up waits and comes back.
+                    code if code.code().starts_with("40") => StoreError::Busy(said.message().to_owned()),
                     code => unavailable(&format!("the database refused: {} ({})", said.message(), code.code())),
                 },
             },

@@ -28,7 +28,12 @@ pub(super) struct Choice {
     pub(super) key: (i64, i64),
     /// Its first row.
     pub(super) head: i64,
+    /// How many of its rows were seen.
+    rows: usize,
 }
+
+/// Once so many rows have been seen of what is chosen, there is enough: a parcel may have a thousand.
+const ROWS_MAX: usize = 1_024;
 
 /// A parcel on the shelf.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +41,8 @@ struct Entry {
     due: i64,
     parcel: i64,
     head: i64,
+    /// How many of its rows were read, at most as many as were asked for.
+    rows: usize,
 }
 
 /// What is known of a lane that was read.
@@ -78,13 +85,15 @@ impl<'a> Shelf<'a> {
         while chosen.len() < limit {
             self.fill(limit - chosen.len()).await?;
             let taken = self.take(limit - chosen.len(), &mut wheel, &mut turns, &mut chosen);
-            if taken == 0 {
+            let rows: usize = chosen.iter().map(|choice| choice.rows).sum();
+            if taken == 0 || rows >= ROWS_MAX {
                 break;
             }
         }
         let mut known = self.engine.memory.lock();
         known.wheels.insert(self.channel, wheel);
-        known.turns = turns;
+        // Other channels take their turns meanwhile.
+        known.turns.extend(turns.into_iter().filter(|((channel, _), _)| *channel == self.channel));
         Ok(chosen)
     }
 
@@ -121,14 +130,15 @@ impl<'a> Shelf<'a> {
             let Some(read) = self.lanes.get_mut(&lane) else { return taken };
             let Some(entry) = read.entries.pop_front() else { return taken };
             read.taken = Some(entry.due);
-            chosen.push(Choice { lane, key: (entry.due, entry.parcel), head: entry.head });
+            chosen.push(Choice { lane, key: (entry.due, entry.parcel), head: entry.head, rows: entry.rows });
             let ran_out = read.entries.is_empty() && read.more;
+            let is_large = entry.rows > READ_MIN;
             match self.first_of(of) {
                 Some((_, _, lane)) => drop(waiting.insert(of, lane)),
                 None => drop(waiting.remove(&of)),
             }
             // Before this app's next turn there may be more to be read of it, here or in another bucket.
-            if ran_out || !waiting.contains_key(&of) {
+            if ran_out || is_large || !waiting.contains_key(&of) {
                 return taken + 1;
             }
         }
@@ -213,8 +223,10 @@ impl<'a> Shelf<'a> {
             for entry in entries {
                 // The rows of a parcel lie side by side: the first is its head.
                 let place = (entry.due, entry.parcel);
-                if place != read.place {
-                    read.entries.push_back(entry);
+                match read.entries.back_mut() {
+                    _ if place != read.place => read.entries.push_back(entry),
+                    Some(last) => last.rows += 1,
+                    None => {}
                 }
                 read.place = place;
             }
@@ -264,7 +276,7 @@ async fn candidates(
             let no: i64 = row.try_get(0)?;
             let lane = usize::try_from(no - 1).ok().and_then(|no| asked.lanes.get(no));
             let Some(entries) = lane.and_then(|lane| found.get_mut(lane)) else { continue };
-            entries.push(Entry { due: row.try_get(1)?, parcel: row.try_get(2)?, head: row.try_get(3)? });
+            entries.push(Entry { due: row.try_get(1)?, parcel: row.try_get(2)?, head: row.try_get(3)?, rows: 1 });
         }
     }
     Ok(found.into_iter().collect())

@@ -98,7 +98,7 @@ impl Anew {
                 .get(&change.delivery)
                 .is_some_and(|row| row.track.lease == held.track.lease && row.track.state.is_held());
             if !still {
-                tx.stage.released.push(change.delivery);
+                tx.stage.released.push((change.delivery, held.track.lease));
             }
         }
     }

@@ -116,7 +116,7 @@ impl Settling {
             let bucket = tables.buckets.entry(bucket_of(row.was.id)).or_default();
             let columns = match (row.is_done, row.track.state.is_open()) {
                 (true, _) => &mut bucket.done,
-                (false, true) => &mut bucket.kept,
+                (false, true) => bucket.kept_next(),
                 (false, false) => &mut bucket.finished,
             };
             columns.push(row);
@@ -135,7 +135,8 @@ pub(super) struct Tables {
 
 #[derive(Default)]
 struct Bucket {
-    kept: Columns,
+    /// In pieces, because the statement compares each of its rows with each.
+    kept: Vec<Columns>,
     finished: Columns,
     done: Columns,
 }
@@ -153,6 +154,20 @@ struct Columns {
     maybe_duplicate: Vec<bool>,
     attempts: Vec<String>,
     due: Vec<i64>,
+}
+
+/// Rows of one `KEEP`.
+const KEPT_MAX: usize = 64;
+
+impl Bucket {
+    /// Where the next delivery goes that is still to come.
+    fn kept_next(&mut self) -> &mut Columns {
+        if self.kept.last().is_none_or(|kept| kept.id.len() >= KEPT_MAX) {
+            self.kept.push(Columns::default());
+        }
+        let last = self.kept.len() - 1;
+        &mut self.kept[last]
+    }
 }
 
 impl Columns {
@@ -193,9 +208,9 @@ impl Tables {
     pub(super) fn queries(&self) -> Vec<Query<'_>> {
         let mut queries = Vec::new();
         for (bucket, rows) in &self.buckets {
-            if !rows.kept.id.is_empty() {
-                let mut params = rows.kept.params(bucket);
-                params.extend([&self.node as Param<'_>, &self.lane, &rows.kept.due, &self.alive_beyond]);
+            for kept in &rows.kept {
+                let mut params = kept.params(bucket);
+                params.extend([&self.node as Param<'_>, &self.lane, &kept.due, &self.alive_beyond]);
                 queries.push(Query { sql: hot::KEEP, params });
             }
             if !rows.finished.id.is_empty() {

@@ -15,7 +15,7 @@ use hongyan_core::{
 use super::request::Request;
 use crate::{
     columns::{Deliveries, Holder},
-    engine::Engine,
+    engine::{Engine, Registration},
     row::{id_read, number, priority_number, signed},
     session::{Param, Query, Session},
     sql::hot,
@@ -27,6 +27,7 @@ use crate::{
 pub(super) async fn commit(engine: &Engine, lane: i16, requests: &[Request]) -> Outcome<(Stage, Vec<Submitted>)> {
     let last = |request: &Request| request.batch.page.last().map_or(request.batch.message.id, |delivery| delivery.id);
     let ids = requests.iter().flat_map(|request| [request.batch.message.id, last(request)]);
+    let me = engine.me();
     engine.days.make_room(&engine.pool, ids).await?;
     let db = engine.pool.lend().await?;
     db.enter();
@@ -34,7 +35,7 @@ pub(super) async fn commit(engine: &Engine, lane: i16, requests: &[Request]) -> 
         db.begin().await?;
         let stored = async {
             let answers = Keys::keep(&db, requests).await?;
-            let tables = Tables::of(engine, lane, requests, |n| answers[n] == Submitted::Stored);
+            let tables = Tables::of(engine, me, lane, requests, |n| answers[n] == Submitted::Stored);
             db.query_all(&tables.queries()).await?;
             Ok(answers)
         };
@@ -50,21 +51,24 @@ pub(super) async fn commit(engine: &Engine, lane: i16, requests: &[Request]) -> 
             }
         }
     } else {
-        let tables = Tables::of(engine, lane, requests, |_| true);
+        let tables = Tables::of(engine, me, lane, requests, |_| true);
         let stored = db.transact(&tables.queries()).await;
         db.settled();
         stored?;
         vec![Submitted::Stored; requests.len()]
     };
     db.settled();
-    Ok((stage(requests, &answers), answers))
+    Ok((stage(requests, &answers, me == engine.me()), answers))
 }
 
 /// What follows the commit.
-fn stage(requests: &[Request], answers: &[Submitted]) -> Stage {
+fn stage(requests: &[Request], answers: &[Submitted], is_ours: bool) -> Stage {
     let mut stage = Stage::default();
     for (request, _) in requests.iter().zip(answers).filter(|(_, answer)| **answer == Submitted::Stored) {
-        if request.is_leased() {
+        if request.is_leased() && !is_ours {
+            // Leased to what this node was until it was declared dead: others take it over.
+            stage.void.push(request.batch.channel);
+        } else if request.is_leased() {
             let rows = request.batch.page.iter().zip(&request.tracks);
             let held = rows.filter(|(_, track)| track.state == State::Leased);
             stage.held.extend(held.map(|(delivery, track)| request.page.row(delivery.id, *track)));
@@ -111,7 +115,13 @@ struct Tables<'a> {
 }
 
 impl<'a> Tables<'a> {
-    fn of(engine: &Engine, lane: i16, requests: &'a [Request], is_new: impl Fn(usize) -> bool) -> Self {
+    fn of(
+        engine: &Engine,
+        me: Registration,
+        lane: i16,
+        requests: &'a [Request],
+        is_new: impl Fn(usize) -> bool,
+    ) -> Self {
         let mut buckets: BTreeMap<i16, Bucket<'a>> = BTreeMap::new();
         for (_, request) in requests.iter().enumerate().filter(|(n, _)| is_new(*n)) {
             let bucket = i16::from(request.batch.message.id.bucket());
@@ -121,7 +131,7 @@ impl<'a> Tables<'a> {
             bucket.deliveries = std::mem::take(&mut bucket.deliveries).finished();
         }
         let now = requests.last().map_or_else(|| engine.now(), |request| request.now);
-        Self { buckets, holder: Holder::new(engine.me(), now, lane) }
+        Self { buckets, holder: Holder::new(me, now, lane) }
     }
 
     fn queries(&self) -> Vec<Query<'_>> {
