@@ -12,5 +12,6 @@ mod interop;
 mod kill;
 mod mail;
 mod migrate;
+mod stall;
 mod support;
 mod upgrade;
