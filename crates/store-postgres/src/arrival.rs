@@ -8,10 +8,7 @@
 
 mod insert;
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hongyan_core::{
     delivery::State,
@@ -26,6 +23,7 @@ use crate::{
     migrate,
     pool::{Lent, Pool},
     refusal::OpenError,
+    retry::again,
     session::Session,
     sql::{arrival as sql, cold, hot},
     target::Target,
@@ -34,9 +32,6 @@ use crate::{
 
 /// Pages that may be under way at a time.
 pub const PAGES_AT_ONCE: usize = 3;
-
-/// How often a page is tried that collides with something.
-const TRIES: u64 = 6;
 
 /// What a move that did not finish has left, but for notes: those are parted from the mark.
 const EMPTY: &str = "TRUNCATE message, attachment, delivery, done, page, expansion, audience, idempotency, depth, capture, \
@@ -134,17 +129,10 @@ impl Arrival {
     /// The database is away or refuses, or the move was begun anew elsewhere.
     pub async fn take(&self, rows: &Rows) -> Result<(), ArrivalError> {
         self.days.make_room(&self.pool, dated(rows)).await?;
-        for tried in 1.. {
-            match self.try_take(rows).await {
-                Err(trouble) if trouble.is_collision() && tried < TRIES => {
-                    tokio::time::sleep(Duration::from_millis(5 * tried)).await;
-                }
-                Err(trouble) => return Err(trouble.into()),
-                Ok(false) => return Err(ArrivalError::Overtaken),
-                Ok(true) => return Ok(()),
-            }
+        match again(|| self.try_take(rows)).await? {
+            true => Ok(()),
+            false => Err(ArrivalError::Overtaken),
         }
-        unreachable!("the last try returns")
     }
 
     async fn try_take(&self, rows: &Rows) -> Outcome<bool> {

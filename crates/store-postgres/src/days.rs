@@ -8,7 +8,7 @@ use std::{
 
 use hongyan_core::{id::Id, time::Timestamp};
 
-use crate::{pool::Pool, schema::KEPT_BY_DAY, session::Session, sql::cold, trouble::Outcome};
+use crate::{pool::Pool, retry::again, schema::KEPT_BY_DAY, session::Session, sql::cold, trouble::Outcome};
 
 /// Which of these tables there are.
 const THERE: &str =
@@ -68,12 +68,7 @@ impl Days {
         if days.is_empty() {
             return Ok(());
         }
-        let db = pool.lend().await?;
-        db.enter();
-        db.begin().await?;
-        make_missing(&db, &days).await?;
-        db.commit().await?;
-        db.settled();
+        again(|| make_once(pool, &days)).await?;
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(days);
         Ok(())
     }
@@ -82,6 +77,16 @@ impl Days {
     pub(crate) fn forget(&self, day: Day) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&day);
     }
+}
+
+async fn make_once(pool: &Arc<Pool>, days: &[Day]) -> Outcome<()> {
+    let db = pool.lend().await?;
+    db.enter();
+    db.begin().await?;
+    make_missing(&db, days).await?;
+    db.commit().await?;
+    db.settled();
+    Ok(())
 }
 
 async fn make_missing(db: &Session, days: &[Day]) -> Outcome<()> {

@@ -1,12 +1,9 @@
 //! What every operation of the store works with, and how one runs: in a transaction of its own on a connection of the pool,
 //! again where the server ended it because of another one, with memory and the rest of the node following the commit.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
 use async_trait::async_trait;
@@ -15,6 +12,7 @@ use hongyan_core::{
     store::{Commits, StoreResult},
     time::{Clock, Timestamp},
 };
+use tokio_postgres::Row as SqlRow;
 
 use crate::{
     clock::DatabaseClock,
@@ -22,15 +20,13 @@ use crate::{
     lanes,
     memory::Memory,
     pool::{Lent, Pool},
+    retry::again,
     row::signed,
-    session::Session,
+    session::{Query, Session},
     sql::hot,
     stage::{Links, Stage},
     trouble::Outcome,
 };
-
-/// How often an operation is tried that collides with others.
-const TRIES: u32 = 6;
 
 /// Who a node is in the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,24 +143,27 @@ impl Engine {
     }
 
     async fn run_told<O: Operation>(&self, operation: &O) -> Outcome<O::Answer> {
-        for tried in 1.. {
+        let (answer, stage) = again(|| async {
             let db = self.pool.lend().await?;
-            let ran = self.run_once(operation, &db).await;
-            // What follows may need a connection, and there are only so many.
-            drop(db);
-            match ran {
-                Ok((answer, stage)) => {
-                    self.committed(1);
-                    self.follow(stage).await;
-                    return Ok(answer);
-                }
-                Err(trouble) if trouble.is_collision() && tried < TRIES => {
-                    tokio::time::sleep(Duration::from_millis(u64::from(5 * tried))).await;
-                }
-                Err(trouble) => return Err(trouble),
-            }
-        }
-        unreachable!("the last try returns")
+            self.run_once(operation, &db).await
+        })
+        .await?;
+        self.committed(1);
+        // The connection is given back: what follows may need one, and there are only so many.
+        self.follow(stage).await;
+        Ok(answer)
+    }
+
+    /// Runs statements that depend on nothing but each other's success as one transaction; answers with the connection.
+    pub(crate) async fn transact(&self, queries: &[Query<'_>]) -> Outcome<(Lent, Vec<Vec<SqlRow>>)> {
+        again(|| async {
+            let db = self.pool.lend().await?;
+            db.enter();
+            let answers = db.transact(queries).await;
+            db.settled();
+            Ok((db, answers?))
+        })
+        .await
     }
 
     async fn run_once<O: Operation>(&self, operation: &O, db: &Lent) -> Outcome<(O::Answer, Stage)> {

@@ -45,6 +45,7 @@ mod pool;
 mod queue;
 mod reads;
 mod refusal;
+mod retry;
 mod row;
 mod schema;
 mod session;

@@ -18,6 +18,7 @@ use crate::{
     engine::{Engine, Operation, Registration, Transaction},
     memory::BUCKETS,
     pool::Pool,
+    retry::again,
     session::{Query, Session},
     sql::{arrival, cold, node, recover},
     trouble::{Outcome, Trouble},
@@ -55,6 +56,10 @@ struct Used {
 
 /// Registers a process of this program under a free number, for one lease, and sets its clock by the database's.
 pub(crate) async fn register(pool: &Arc<Pool>, clock: &DatabaseClock, lease: Duration) -> Outcome<Registered> {
+    again(|| register_once(pool, clock, lease)).await
+}
+
+async fn register_once(pool: &Arc<Pool>, clock: &DatabaseClock, lease: Duration) -> Outcome<Registered> {
     let db = pool.lend().await?;
     set_clock(&db, clock).await?;
     let stored = highest_stored(&db).await?;
@@ -154,6 +159,10 @@ fn choose(used: &[Used]) -> Option<(u8, Option<Used>)> {
 
 /// Says that this node lives, for one lease more, and sets its clock; `false` where the others have declared it dead.
 pub(crate) async fn heartbeat(db: &Session, engine: &Engine, lease: Duration) -> Outcome<bool> {
+    again(|| heartbeat_once(db, engine, lease)).await
+}
+
+async fn heartbeat_once(db: &Session, engine: &Engine, lease: Duration) -> Outcome<bool> {
     let me = engine.me();
     let (number, seconds) = (i16::from(me.number), lease.as_secs_f64());
     let (reached, ahead) = (engine.ids.reached().ms(), engine.clock.ahead_ms());
@@ -226,7 +235,7 @@ pub(crate) async fn depart(db: &Session, engine: &Engine) -> Outcome<()> {
     let me = engine.me();
     let (number, reached) = (i16::from(me.number), engine.ids.reached().ms());
     let parcels = parcels_held(db, me).await?;
-    db.execute(node::DEPART, &[&number, &me.epoch, &parcels, &reached]).await?;
+    again(|| async { db.execute(node::DEPART, &[&number, &me.epoch, &parcels, &reached]).await }).await?;
     Ok(())
 }
 
@@ -263,7 +272,7 @@ pub(crate) async fn list(engine: &Engine) -> Outcome<Vec<NodeRecord>> {
 pub(crate) async fn stopping(engine: &Engine) -> Outcome<()> {
     let me = engine.me();
     let number = i16::from(me.number);
-    engine.pool.lend().await?.execute(node::STOPPING, &[&number, &me.epoch]).await?;
+    again(|| async { engine.pool.lend().await?.execute(node::STOPPING, &[&number, &me.epoch]).await }).await?;
     Ok(())
 }
 
@@ -271,7 +280,8 @@ pub(crate) async fn stopping(engine: &Engine) -> Outcome<()> {
 pub(crate) async fn ping(engine: &Engine, now: Timestamp) -> Outcome<()> {
     let me = engine.me();
     let (number, now) = (i16::from(me.number), now.ms());
-    match engine.pool.lend().await?.execute(node::PING, &[&number, &me.epoch, &now]).await? {
+    let pinged = again(|| async { engine.pool.lend().await?.execute(node::PING, &[&number, &me.epoch, &now]).await });
+    match pinged.await? {
         0 => Err(Trouble::Away("this node's registration is not in the database".to_owned())),
         _ => Ok(()),
     }

@@ -9,7 +9,6 @@ mod changes;
 use std::{
     collections::{BTreeSet, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
 use hongyan_core::{
@@ -36,8 +35,6 @@ use crate::{
 const WORKERS: i16 = 2;
 /// Changes in one commit, about; one call's are never parted.
 const CHANGES_MAX: usize = 4_096;
-/// How often a commit is tried that collides with another.
-const TRIES: u32 = 6;
 
 /// Settles; concurrent calls share commits.
 pub(crate) struct Settler {
@@ -209,23 +206,6 @@ async fn write(engine: &Engine, lane: i16, settling: &Settling) -> Outcome<BTree
     if queries.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let mut tried = 1;
-    loop {
-        let db = engine.pool.lend().await?;
-        db.enter();
-        let written = db.transact(&queries).await;
-        db.settled();
-        match written {
-            Err(trouble) if trouble.is_collision() && tried < TRIES => {
-                drop(db);
-                tokio::time::sleep(Duration::from_millis(u64::from(5 * tried))).await;
-                tried += 1;
-            }
-            Err(trouble) => return Err(trouble),
-            Ok(answers) => {
-                let ids = answers.iter().flatten().map(|row| id_read(row, 0).map(Id::get));
-                return ids.collect();
-            }
-        }
-    }
+    let (_, answers) = engine.transact(&queries).await?;
+    answers.iter().flatten().map(|row| id_read(row, 0).map(Id::get)).collect()
 }

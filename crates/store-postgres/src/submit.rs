@@ -17,12 +17,18 @@ use hongyan_core::{
 };
 
 use self::{commit::commit, request::Request};
-use crate::{engine::Engine, pool::closed, queue::Queue, stage::Stage, trouble::Trouble, workers::{Workers, guarded, work_on}};
+use crate::{
+    engine::Engine,
+    pool::closed,
+    queue::Queue,
+    retry::again,
+    stage::Stage,
+    trouble::Trouble,
+    workers::{Workers, guarded, work_on},
+};
 
 /// Workers, each with a commit of its own under way: while one waits for the disk, the other prepares.
 const WORKERS: i16 = 2;
-/// How often a commit is tried that collides with another.
-const TRIES: u32 = 6;
 
 /// Stores requests.
 pub(crate) struct Submitter {
@@ -99,16 +105,7 @@ async fn together(engine: &Engine, lane: i16, requests: Vec<Request>) {
 }
 
 async fn commit_again(engine: &Engine, lane: i16, requests: &[Request]) -> Result<(Stage, Vec<Submitted>), Trouble> {
-    let mut tried = 1;
-    loop {
-        match guarded(commit(engine, lane, requests)).await {
-            Err(trouble) if trouble.is_collision() && tried < TRIES => {
-                tokio::time::sleep(std::time::Duration::from_millis(u64::from(5 * tried))).await;
-                tried += 1;
-            }
-            other => return other,
-        }
-    }
+    again(|| guarded(commit(engine, lane, requests))).await
 }
 
 async fn follow(engine: &Engine, requests: Vec<Request>, stage: Stage, answers: Vec<Submitted>) {

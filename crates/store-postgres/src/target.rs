@@ -41,6 +41,8 @@ pub(crate) const SETTINGS: &str = "\
     SET idle_in_transaction_session_timeout = '10s';
     SET lock_timeout = '5s';
     SET timezone = 'UTC';
+    -- What a statement waited for it sees, instead of failing: rows are locked, and nobody relies on a common moment.
+    SET default_transaction_isolation = 'read committed';
     -- Statements take milliseconds: compiling one costs more than it ever gains.
     SET jit = off;
     -- Each statement is meant to be done in one way, whatever its parameters: plan it once.

@@ -119,6 +119,21 @@ async fn nodes_have_numbers_of_their_own_and_share_the_buckets() {
     assert!(opened[1].ping(now(&opened[1])).await.is_err() && opened[0].ping(now(&opened[0])).await.is_ok());
 }
 
+/// Whatever a database is set to for everybody, nodes work as they are meant to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_start_at_once_where_transactions_are_serializable() {
+    let server = Server::start(ServerOptions::default());
+    server.sql(
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = serializable', \
+         current_database()); END $$",
+    );
+    let url = server.fresh_schema();
+    let opened = futures_util::future::join_all((0..8).map(|_| node(&url, slow()))).await;
+    let numbers: BTreeSet<u8> = opened[0].nodes().await.expect("lists").iter().map(|node| node.number).collect();
+    assert_eq!(numbers, (0..8).collect());
+    futures_util::future::join_all(opened.iter().map(|node| submit(node, MAIL))).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dead_nodes_work_is_taken_over() {
     let url = shared().fresh_schema();

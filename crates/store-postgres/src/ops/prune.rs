@@ -7,6 +7,7 @@ use crate::{
     days::{Day, day_of, first_id, table_name},
     engine::Engine,
     memory::BUCKETS,
+    retry::again,
     schema::KEPT_BY_DAY,
     session::{Query, Session},
     sql::{cold, page, plan, read},
@@ -28,7 +29,7 @@ pub(crate) async fn prune(engine: &Engine, before: Timestamp, limit: usize, now:
 async fn prune_told(engine: &Engine, before: Timestamp, limit: usize, now: Timestamp) -> Outcome<bool> {
     let today = day_of(now);
     engine.days.make_all(&engine.pool, today..=today + DAYS_AHEAD).await?;
-    let keys_left = keys_forget(engine, limit, now).await?;
+    let keys_left = again(|| keys_forget(engine, limit, now)).await?;
     let days_left = day_forget(engine, before).await?;
     Ok(keys_left || days_left)
 }
@@ -86,7 +87,7 @@ async fn day_forget(engine: &Engine, before: Timestamp) -> Outcome<bool> {
     }
     engine.committed(1);
     engine.days.forget(oldest);
-    pages_forget(&db, until).await?;
+    again(|| pages_forget(&db, until)).await?;
     Ok(days.len() > 1)
 }
 
