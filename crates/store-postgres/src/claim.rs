@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use self::{
     shelf::{Choice, Shelf},
-    taken::Taken,
+    taken::{SetAside, Taken},
 };
 use crate::{
     engine::{Engine, Registration},
@@ -167,13 +167,10 @@ impl Claim<'_> {
                 params: vec![bucket, &channel, *heads, &now, &node, &epoch, &lane, &inline],
             })
             .collect();
-        let db = self.engine.pool.lend().await?;
-        db.enter();
-        let rows = db.transact(&queries).await;
-        db.settled();
+        let (db, answers) = self.engine.transact(&queries).await?;
         let mut taken = Taken::default();
-        for row in rows?.iter().flatten() {
-            taken.push(row)?;
+        for (bucket, rows) in heads.keys().zip(&answers) {
+            rows.iter().try_for_each(|row| taken.push(*bucket, row))?;
         }
         // What stands in the database as held by this node is held from now on, whatever follows.
         {
@@ -181,6 +178,15 @@ impl Claim<'_> {
             taken.rows().for_each(|row| known.hold(*row));
         }
         self.engine.committed(1);
-        taken.into_leases(&db, self.now).await
+        let damaged = taken.damaged();
+        let leases = taken.into_leases(&db, self.now).await;
+        // Setting aside needs a connection, and there are only so many.
+        drop(db);
+        if !damaged.is_empty()
+            && let Err(error) = self.engine.run(&SetAside(damaged)).await
+        {
+            tracing::warn!(%error, "damaged deliveries cannot be set aside; recovery finds them");
+        }
+        Ok(leases)
     }
 }

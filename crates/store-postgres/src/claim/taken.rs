@@ -5,9 +5,10 @@ use std::{
     sync::Arc,
 };
 
+use async_trait::async_trait;
 use hongyan_core::{
     content::Content,
-    delivery::{Event, Policy, Repeat},
+    delivery::{Event, Policy, Reason, Repeat, State},
     id::Id,
     limits,
     retry::RetrySchedule,
@@ -17,10 +18,11 @@ use hongyan_core::{
 use tokio_postgres::Row as SqlRow;
 
 use crate::{
-    row::{ROW_COLUMNS, Row, bucket_of, id_read, row_read},
+    engine::{Operation, Transaction},
+    row::{ROW_COLUMNS, Row, bucket_of, id_read, row_read, state_number},
     session::{Query, Session},
     settle::Settler,
-    sql::hot,
+    sql::{hot, recover},
     trouble::Outcome,
 };
 
@@ -36,11 +38,30 @@ pub(super) struct Taken {
     /// By parcel and due time: of a parcel, what was put off to another time is leased by itself.
     parcels: BTreeMap<(Id, Timestamp), Vec<(Row, String)>>,
     said: HashMap<Id, Said>,
+    /// Rows that cannot be read, by bucket.
+    damaged: Damaged,
 }
 
+/// Ids of rows that cannot be read, by bucket.
+pub(super) type Damaged = BTreeMap<i16, Vec<i64>>;
+
 impl Taken {
-    /// Takes a row of a claim.
-    pub(super) fn push(&mut self, row: &SqlRow) -> Outcome<()> {
+    /// Takes a row of a claim in a bucket. One that cannot be read is kept apart: the others are leased in the database.
+    pub(super) fn push(&mut self, bucket: u8, row: &SqlRow) -> Outcome<()> {
+        if let Err(trouble) = self.take(row) {
+            let id: i64 = row.try_get(0)?;
+            tracing::error!(delivery = id, ?trouble, "a delivery is damaged and is set aside");
+            self.damaged.entry(i16::from(bucket)).or_default().push(id);
+        }
+        Ok(())
+    }
+
+    /// The rows that cannot be read.
+    pub(super) fn damaged(&mut self) -> Damaged {
+        std::mem::take(&mut self.damaged)
+    }
+
+    fn take(&mut self, row: &SqlRow) -> Outcome<()> {
         let read = row_read(row)?;
         self.parcels.entry((read.parcel, read.track.due)).or_default().push((read, row.try_get(ROW_COLUMNS)?));
         if let Some(accepted) = row.try_get::<_, Option<i64>>(ROW_COLUMNS + 1)? {
@@ -56,8 +77,10 @@ impl Taken {
 
     /// The leases. Pages may lie in another bucket than their message, which is then read apart. A message that is gone or
     /// damaged is leased without content: whoever reads it by its id sees what is wrong and rejects it.
-    pub(super) async fn into_leases(mut self, db: &Session, now: Timestamp) -> Outcome<Vec<Lease>> {
-        self.read_apart(db).await?;
+    pub(super) async fn into_leases(mut self, db: &Session, now: Timestamp) -> Vec<Lease> {
+        if let Err(trouble) = self.read_apart(db).await {
+            tracing::warn!(?trouble, "what is sent cannot be read along with its deliveries");
+        }
         let decode = |(message, (accepted, content)): (Id, Said)| {
             let content = content.and_then(|bytes| Content::from_bytes(&bytes).ok());
             let cargo = content.map(|content| Cargo { content: Arc::new(content), attachments: Arc::default() });
@@ -81,7 +104,7 @@ impl Taken {
                     .collect(),
             })
         };
-        Ok(self.parcels.into_iter().filter_map(lease).collect())
+        self.parcels.into_iter().filter_map(lease).collect()
     }
 
     async fn read_apart(&mut self, db: &Session) -> Outcome<()> {
@@ -103,6 +126,22 @@ impl Taken {
         let Ok(found) = db.query_all(&queries).await else { return Ok(()) };
         for row in found.iter().flatten() {
             self.said.insert(id_read(row, 0)?, (Timestamp::from_ms(row.try_get(1)?), row.try_get(2)?));
+        }
+        Ok(())
+    }
+}
+
+/// Ends rows that cannot be read, which a claim has just taken: nobody could send them, and they would be in the way for ever.
+pub(super) struct SetAside(pub Damaged);
+
+#[async_trait]
+impl Operation for SetAside {
+    type Answer = ();
+
+    async fn run(&self, tx: &mut Transaction<'_>) -> Outcome<()> {
+        let (state, reason) = (state_number(State::Failed), Reason::ContentRefused.as_str());
+        for (bucket, ids) in &self.0 {
+            tx.db.execute(recover::SET_ASIDE, &[bucket, ids, &state, &reason]).await?;
         }
         Ok(())
     }

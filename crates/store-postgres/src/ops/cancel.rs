@@ -14,7 +14,7 @@ use crate::{
     reads,
     row::row_read,
     sql::page,
-    trouble::Outcome,
+    trouble::{Outcome, Trouble},
 };
 
 /// The operation.
@@ -34,7 +34,15 @@ impl Operation for Cancel {
         for range in reads::ranges(tx.db, self.message).await? {
             let (bucket, message) = (i16::from(range.bucket), self.message.get());
             for row in tx.db.query(page::WAITING_OF_PAGE, &[&bucket, &range.first, &range.last, &message]).await? {
-                let row = row_read(&row)?;
+                let row = match row_read(&row) {
+                    Ok(row) => row,
+                    // A value that is none of ours holds up no other.
+                    Err(Trouble::Damaged(what)) => {
+                        tracing::warn!(what, "a delivery that cannot be read was not cancelled");
+                        continue;
+                    }
+                    Err(trouble) => return Err(trouble),
+                };
                 ended.extend(step(&row.track, &Event::Cancel, &policy, self.now).map(|track| (row, track)));
             }
         }
