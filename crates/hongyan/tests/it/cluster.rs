@@ -1,13 +1,26 @@
 //! Three nodes on one PostgreSQL database: set up together, killed, frozen, stopped. Judged by what the clients were told and what
-//! a server outside the nodes was told of, on a channel that must never repeat.
+//! a server outside the nodes was told of, on a channel that must never repeat, and by what an account with
+//! a strict limit was allowed meanwhile.
 
 use std::{
     net::SocketAddr,
     process::{Command, Output, Stdio},
-    thread,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
+use futures_util::future::join_all;
+use hongyan_core::{
+    id::Id,
+    quota::{Admission, Admitted, Day, Fit, HOUR, Sums},
+    store::{Limits, Upkeep},
+    time::{Clock, SystemClock, Timestamp},
+};
+use hongyan_store_postgres::PostgresStore;
 use hongyan_store_suite::postgres;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use serde_json::json;
@@ -33,6 +46,78 @@ fn addresses(nodes: &[Server]) -> Vec<SocketAddr> {
     nodes.iter().map(|node| node.address).collect()
 }
 
+/// What an account may use in an hour, so much that it lasts until nodes are dead and frozen and not until the end.
+const WINDOW: u32 = 1_500;
+const ACCOUNT: &str = "account/strict";
+
+/// Two more nodes, in this process, that ask for the same account again and again, several at once, until they are stopped.
+struct Askers {
+    stop: Arc<AtomicBool>,
+    work: JoinHandle<()>,
+}
+
+impl Askers {
+    fn start(url: String) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let until = Arc::clone(&stop);
+        let work = thread::spawn(move || {
+            let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+            runtime.block_on(Self::ask(&url, &until));
+        });
+        Self { stop, work }
+    }
+
+    /// Never over the limit, whatever becomes of the other nodes; all of it used in the end; and nothing admitted is lost.
+    async fn ask(url: &str, stop: &AtomicBool) {
+        let begin = SystemClock.now();
+        // A day of their own, so that no midnight comes in between.
+        let midnight = Timestamp::from_ms(begin.ms() - 1);
+        let day = Day { begin: midnight, end: midnight + 24 * HOUR };
+        let mut stores = Vec::new();
+        for _ in 0..2 {
+            let store = hongyan_store_postgres::open(url, Default::default()).await.expect("opens");
+            // They only ask: no bucket is theirs, and nobody waits for them to take anything over.
+            store.stopping().await.expect("said");
+            stores.push(store);
+        }
+        let (mut admitted, mut asked) = (0, 0);
+        let mut pause = tokio::time::interval(Duration::from_millis(50));
+        while !stop.load(Ordering::SeqCst) {
+            pause.tick().await;
+            let answers = join_all((0..4).map(|n| admit(&stores[n % 2], asked + n as i64, day))).await;
+            asked += 4;
+            admitted += answers.into_iter().filter(|is_admitted| *is_admitted).count();
+            assert!(admitted <= WINDOW as usize, "{admitted} admitted");
+        }
+        assert!(asked > i64::from(WINDOW), "they asked for {asked} only");
+        assert_eq!(admitted, WINDOW as usize, "of {asked}");
+        for store in stores {
+            let used = store.window_used(ACCOUNT.to_owned(), day, SystemClock.now()).await;
+            assert_eq!(used, Ok(Sums { hour: u64::from(WINDOW), day: u64::from(WINDOW) }));
+            store.close().await;
+        }
+    }
+
+    fn stop(self) {
+        self.stop.store(true, Ordering::SeqCst);
+        self.work.join().expect("never over the limit");
+    }
+}
+
+async fn admit(store: &PostgresStore, n: i64, day: Day) -> bool {
+    let asked = Admission {
+        account: ACCOUNT.to_owned(),
+        id: Id::from_i64(n + 1).expect("positive"),
+        amount: 1,
+        hour_max: WINDOW,
+        day_max: 10 * WINDOW,
+        day,
+        fit: Fit::Whole,
+    };
+    let answer = store.window_admit(asked, SystemClock.now()).await.expect("answers");
+    matches!(answer, Admitted::Yes(_))
+}
+
 fn run(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().expect("it runs")
 }
@@ -49,9 +134,11 @@ fn one_node_killed_and_one_frozen_lose_nothing_and_repeat_nothing() {
     let mut random = StdRng::seed_from_u64(seed);
     let judge = Judge::start(Temper::default());
     let plan = plan("cmsi.wait = \"0s\"", &judge.provider(CALLS, Duration::from_millis(5)));
-    let fleet = Fleet::new(postgres::shared().fresh_schema(), plan);
+    let url = postgres::shared().fresh_schema();
+    let fleet = Fleet::new(url.clone(), plan);
     let mut nodes = fleet.start(3);
     wait_for_shares(&nodes[0], 3);
+    let askers = Askers::start(url);
     let load = Load::start(32, &addresses(&nodes), 800);
 
     let frozen = nodes.remove(random.random_range(0..3));
@@ -83,6 +170,7 @@ fn one_node_killed_and_one_frozen_lose_nothing_and_repeat_nothing() {
     assert_ne!(again, frozen_as, "it is another registration now");
     assert!(load.told.unanswered() > 0, "the clients met what happened");
 
+    askers.stop();
     let told = load.stop();
     let unknown = fleet.reckon(&told, &judge, what);
     let in_flight = 2 * usize::try_from(CALLS).expect("few");
