@@ -179,7 +179,7 @@ async fn a_database_that_is_not_empty_is_left_untouched() {
     let node = open(&url, Options::default()).await.expect("opens");
     let refused = begin(&url, false).await.err().expect("a node lives");
     assert!(matches!(refused, ArrivalError::InUse { nodes: 1 }), "{refused}");
-    node.stopping().await;
+    node.stopping().await.expect("says so");
     assert_eq!(sql(&url, "select stopping from node where ended is null").as_deref(), Ok("t"));
     let refused = begin(&url, false).await.err().expect("it has not left yet");
     assert!(matches!(refused, ArrivalError::InUse { nodes: 1 }), "{refused}");
