@@ -16,7 +16,7 @@ use hongyan_core::{
 
 use crate::{
     Bench,
-    world::{MAIL, SMS, World, accepted, change, content, deferred, eventually, finish, poll_once, to},
+    world::{MAIL, Order, SMS, World, accepted, change, content, deferred, eventually, finish, poll_once, to},
 };
 
 /// From ready over leased to accepted.
@@ -181,6 +181,30 @@ pub async fn large_content_is_read_apart(bench: &impl Bench) {
     assert!(lease.cargo.is_none());
     let cargo = world.store().cargo_read(vec![id]).await.expect("reads");
     assert_eq!(*cargo[0].1.content, content(&order.text));
+}
+
+/// Many rows at once, as a long mailing brings them: claimed whole, put off together, claimed again and accepted, however many
+/// there are in a call.
+pub async fn large_parcels_go_through(bench: &impl Bench) {
+    const PARCELS: usize = 5;
+    let mut world = World::begin(bench).await;
+    let people: Vec<String> = (0..limits::PAGE_RECIPIENTS_MAX).map(|n| format!("user{n}")).collect();
+    for _ in 0..PARCELS {
+        world.submit(&Order { to: people.clone(), ..to(&[]) }).await;
+    }
+    for outcome in [deferred(Duration::from_secs(5)), accepted()] {
+        let mut leases = Vec::new();
+        while leases.len() < PARCELS {
+            let more = world.claim(MAIL, limits::CLAIM_MAX).await;
+            assert!(!more.is_empty(), "{} of {PARCELS} were claimed", leases.len());
+            leases.extend(more);
+        }
+        assert!(leases.iter().all(|lease| lease.rows.len() == people.len()), "parcels come whole");
+        let settled = world.finish(&leases, &outcome).await;
+        assert!(settled.len() == PARCELS * people.len() && settled.iter().all(Option::is_some));
+        world.pass(Duration::from_secs(5));
+    }
+    assert_eq!(world.depth(MAIL).await, 0);
 }
 
 /// Whoever claimed and is gone before the answer holds nothing.

@@ -67,7 +67,7 @@ macro_rules! conformance {
                 one_of_many_with_the_same_key_is_stored, forgets_a_key_after_a_day, fails_each_alone, skipped_are_stored_and_not_sent;
             deliver: claims_and_settles, records_every_try, a_late_word_of_an_older_lease_changes_nothing, settling_twice_changes_nothing,
                 gives_back_untried, several_events_of_one_delivery_in_one_call, parcels_are_claimed_whole,
-                what_is_deferred_of_a_parcel_stays_one_parcel, tells_what_moved, gone_messages_are_no_error, large_content_is_read_apart,
+                what_is_deferred_of_a_parcel_stays_one_parcel, tells_what_moved, gone_messages_are_no_error, large_content_is_read_apart, large_parcels_go_through,
                 a_dropped_claim_is_given_back, outcomes_of_others;
             turns: priorities_share_70_25_5, unused_shares_spill_over, apps_take_turns, long_queues_keep_their_order,
                 early_rows_move_the_place_back, channels_are_apart;
