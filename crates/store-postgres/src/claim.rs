@@ -26,7 +26,7 @@ use crate::{
     session::Query,
     settle::Settler,
     sql::hot,
-    trouble::Outcome,
+    trouble::{Outcome, Trouble},
 };
 
 /// Leases parcels of `channel` that are due. What was leased for somebody who is gone meanwhile is given back.
@@ -46,7 +46,7 @@ pub(crate) async fn claim(
             taken::give_back(&settler, leases, now);
         }
     });
-    let claimed = answer.await.unwrap_or_else(|_| Err(crate::pool::closed()));
+    let claimed = answer.await.unwrap_or_else(|_| Err(Trouble::unanswered()));
     claimed.map_err(|trouble| trouble.told())
 }
 

@@ -15,7 +15,7 @@ use crate::{
     trouble::{Outcome, Trouble},
 };
 
-/// The rules of no channel in particular, for events that ask for none: cancelling, expiring.
+/// The rules of no channel in particular, for events that ask for none: claiming, giving back, cancelling, expiring.
 pub(crate) fn any_policy() -> Policy {
     Policy { repeat: Repeat::AtLeastOnce, retry: RetrySchedule::of([]) }
 }

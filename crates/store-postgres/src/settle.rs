@@ -73,7 +73,7 @@ impl Settler {
         let (reply, answer) = oneshot::channel();
         let settlement = |room| Settlement { changes, now, reply, room: Some(room) };
         self.queue.push(0, settlement).await?;
-        answer.await.unwrap_or_else(|_| Err(Trouble::Unconfirmed("the store gave no answer".to_owned()).told()))
+        answer.await.unwrap_or_else(|_| Err(Trouble::unanswered().told()))
     }
 
     /// Settles what nobody can wait for: what was claimed for somebody who is gone.

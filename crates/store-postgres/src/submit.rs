@@ -51,7 +51,7 @@ impl Submitter {
     pub(crate) async fn submit(&self, batch: Batch, now: Timestamp) -> StoreResult<Submitted> {
         let (request, answer) = Request::new(batch, now);
         self.queue.push_or_refuse(request.size(), |room| request.with(room))?;
-        answer.await.unwrap_or_else(|_| Err(Trouble::Unconfirmed("the store gave no answer".to_owned()).told()))
+        answer.await.unwrap_or_else(|_| Err(Trouble::unanswered().told()))
     }
 
     /// Refuses everything new and finishes what waits.

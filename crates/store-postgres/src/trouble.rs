@@ -30,6 +30,11 @@ impl From<SqlError> for Trouble {
 }
 
 impl Trouble {
+    /// Whoever was at it is gone without a word: nobody knows how far it came.
+    pub(crate) fn unanswered() -> Self {
+        Self::Unconfirmed("the store gave no answer".to_owned())
+    }
+
     /// What the caller is told.
     pub(crate) fn told(&self) -> StoreError {
         let unavailable = |why: &str| StoreError::Unavailable { why: why.to_owned(), certain: true };

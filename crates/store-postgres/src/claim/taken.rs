@@ -8,10 +8,9 @@ use std::{
 use async_trait::async_trait;
 use hongyan_core::{
     content::Content,
-    delivery::{Event, Policy, Reason, Repeat, State},
+    delivery::{Event, Reason, State},
     id::Id,
     limits,
-    retry::RetrySchedule,
     store::{Cargo, Change, Lease, LeasedRow},
     time::Timestamp,
 };
@@ -19,6 +18,7 @@ use tokio_postgres::Row as SqlRow;
 
 use crate::{
     engine::{Operation, Transaction},
+    finish::any_policy,
     row::{ROW_COLUMNS, Row, bucket_of, id_read, row_read, state_number},
     session::{Query, Session},
     settle::Settler,
@@ -78,6 +78,7 @@ impl Taken {
     /// The leases. Pages may lie in another bucket than their message, which is then read apart. A message that is gone or
     /// damaged is leased without content: whoever reads it by its id sees what is wrong and rejects it.
     pub(super) async fn into_leases(mut self, db: &Session, now: Timestamp) -> Vec<Lease> {
+        // The leases stand: what cannot be read now is read by whoever sends it.
         if let Err(trouble) = self.read_apart(db).await {
             tracing::warn!(?trouble, "what is sent cannot be read along with its deliveries");
         }
@@ -122,9 +123,7 @@ impl Taken {
         for (bucket, ids) in &apart {
             queries.push(Query { sql: hot::MESSAGES_OF_PAGES, params: vec![bucket, ids, &INLINE_BYTES_MAX] });
         }
-        // The leases stand: what cannot be read now is read by whoever sends it.
-        let Ok(found) = db.query_all(&queries).await else { return Ok(()) };
-        for row in found.iter().flatten() {
+        for row in db.query_all(&queries).await?.iter().flatten() {
             self.said.insert(id_read(row, 0)?, (Timestamp::from_ms(row.try_get(1)?), row.try_get(2)?));
         }
         Ok(())
@@ -149,7 +148,7 @@ impl Operation for SetAside {
 
 /// Gives back what was claimed for nobody.
 pub(super) fn give_back(settler: &Settler, leases: Vec<Lease>, now: Timestamp) {
-    let policy = Arc::new(Policy { repeat: Repeat::AtLeastOnce, retry: RetrySchedule::of([]) });
+    let policy = Arc::new(any_policy());
     let rows = leases.iter().flat_map(|lease| &lease.rows);
     let back = |row: &LeasedRow| Change {
         delivery: row.id,

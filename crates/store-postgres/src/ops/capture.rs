@@ -56,7 +56,7 @@ impl Capturer {
     pub(crate) async fn add(&self, capture: Capture) -> StoreResult<()> {
         let (answer, answered) = oneshot::channel();
         self.queue.push(capture.body.len(), |room| Waiting { capture, answer, _room: room }).await?;
-        answered.await.unwrap_or_else(|_| Err(Trouble::Unconfirmed("the store gave no answer".to_owned()).told()))
+        answered.await.unwrap_or_else(|_| Err(Trouble::unanswered().told()))
     }
 
     /// Refuses everything new and finishes what waits.

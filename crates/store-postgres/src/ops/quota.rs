@@ -81,7 +81,7 @@ impl Accountant {
         let (reply, answer) = oneshot::channel();
         let queue = &self.queues[usize::from(bucket_of_name(ask.account()) % WORKERS)];
         queue.push(ASK_BYTES, |room| Waiting { ask, now, reply, room }).await?;
-        answer.await.unwrap_or_else(|_| Err(Trouble::Unconfirmed("the store gave no answer".to_owned()).told()))
+        answer.await.unwrap_or_else(|_| Err(Trouble::unanswered().told()))
     }
 
     /// Refuses everything new and finishes what waits.

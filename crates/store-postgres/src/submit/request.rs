@@ -1,9 +1,8 @@
 //! A request on its way into the tables, with all that can be prepared before a worker takes it.
 
 use hongyan_core::{
-    delivery::{Event, Policy, Repeat, State, Track, step},
+    delivery::{Event, State, Track, step},
     limits,
-    retry::RetrySchedule,
     store::{Addressee, Batch, Cargo, Lease, LeasedRow, StoreResult, Submitted},
     time::Timestamp,
 };
@@ -12,6 +11,7 @@ use tokio::sync::oneshot;
 use crate::{
     audience::rest_encode,
     columns::Page,
+    finish::any_policy,
     queue::{Job, Room},
     row::Row,
 };
@@ -92,8 +92,7 @@ impl Request {
 
     /// It is born leased.
     pub(super) fn lease(&mut self) {
-        // A claim asks no rules.
-        let policy = Policy { repeat: Repeat::AtLeastOnce, retry: RetrySchedule::of([]) };
+        let policy = any_policy();
         for track in &mut self.tracks {
             *track = step(track, &Event::Claim, &policy, self.now).unwrap_or(*track);
         }
