@@ -5,7 +5,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{content::Content, delivery::Policy, id::Id, outcome::Verdict};
+use crate::{
+    cap::Cap,
+    content::Content,
+    delivery::{Policy, Receipt},
+    id::Id,
+    outcome::Verdict,
+    time::Timestamp,
+};
 
 /// Deliveries of one message that one call to a provider carries together.
 #[derive(Clone, Debug)]
@@ -33,11 +40,47 @@ pub struct Recipient {
     pub address: String,
 }
 
+/// A delivery whose outcome nobody knows, as a provider is asked about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The delivery.
+    pub delivery: Id,
+    /// Where the channel reaches the recipient.
+    pub address: String,
+    /// When the call was made, or soon before.
+    pub at: Timestamp,
+}
+
+/// How often a provider lets one recipient be reached, where it drops in silence what is more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecipientCaps {
+    /// The caps.
+    pub caps: Vec<Cap>,
+    /// For how many the parcel counts with each of its recipients.
+    pub amount: u32,
+}
+
 /// A configured sender of one provider.
 #[async_trait]
 pub trait Channel: Send + Sync {
     /// What it promises about repeating, and when it retries.
     fn policy(&self) -> Policy;
+
+    /// How often one recipient may be reached with such content; the dispatcher holds to it across all nodes, and what is over
+    /// waits. Recipients are told apart by their addresses, whose case does not count. Absent: as often as anybody likes.
+    fn recipient_caps(&self, _content: &Content) -> Option<RecipientCaps> {
+        None
+    }
+
+    /// Whether [`Channel::query`] may know more about deliveries whose outcome is unknown.
+    fn answers_questions(&self) -> bool {
+        false
+    }
+
+    /// Asks the provider what became of a delivery; `None` where it does not say, or not yet.
+    async fn query(&self, _question: &Question) -> Option<Receipt> {
+        None
+    }
 
     /// Sends the parcel. The answer has exactly one verdict per recipient, in the same order; failures are verdicts.
     async fn send(&self, parcel: &Parcel) -> Vec<Verdict>;

@@ -1,7 +1,11 @@
 //! What a message says, as it is stored and handed to a channel. The stored form is JSON, so that a later version reads what
 //! an earlier one wrote and an operator can look into the database; that is why these types, and no others here, are serde types.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::id::Id;
 
 /// The content of one message for one channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -9,6 +13,10 @@ use serde::{Deserialize, Serialize};
 pub enum Content {
     /// An e-mail.
     Mail(Mail),
+    /// A short text: an SMS, what a voice call reads out, a message of a WeCom app.
+    Text(Text),
+    /// A notice of WeCom or an official account.
+    Notice(Notice),
 }
 
 impl Content {
@@ -24,6 +32,74 @@ impl Content {
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)
     }
+
+    /// Whether it holds a secret, which is erased once nothing of the message is to come.
+    pub fn has_secret(&self) -> bool {
+        matches!(self, Self::Notice(Notice { agent: Some(Agent { secret: Some(_), .. }), .. }))
+    }
+
+    /// Erases the secret.
+    pub fn erase_secret(&mut self) {
+        if let Self::Notice(Notice { agent: Some(agent), .. }) = self {
+            agent.secret = None;
+        }
+    }
+}
+
+/// A short text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Text {
+    /// The text, as it is where a provider takes free text.
+    pub text: String,
+    /// The template that it was made from, where the caller named one: providers that know it send it by their own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<TemplateUse>,
+}
+
+/// A template of ours and what fills it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TemplateUse {
+    /// Its code.
+    pub code: String,
+    /// The value of each of its variables.
+    pub values: BTreeMap<String, String>,
+}
+
+/// A notice: a heading, a text and what follows them. How they are laid out is the channel's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Notice {
+    /// The heading.
+    pub heading: String,
+    /// The text.
+    pub message: String,
+    /// A date, as text for the reader; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub date: String,
+    /// The tail; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub remark: String,
+    /// Where a tap leads; empty for nowhere.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub url: String,
+    /// The WeCom app that speaks; absent: the provider's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<Agent>,
+}
+
+/// A WeCom app named by the caller; what is absent is the provider's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Agent {
+    /// Its number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<i64>,
+    /// Its secret, sealed for [`secret_place`] of the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<String>,
+}
+
+/// For which place the secret in the content of `message` is sealed.
+pub fn secret_place(message: Id) -> String {
+    format!("message/{message}/agent_secret")
 }
 
 /// An e-mail, addressed to all its recipients at once. Every text has been checked at the edge: no control characters in
@@ -102,5 +178,26 @@ mod tests {
         let stored = r#"{"mail":{"to":["a@b.com"],"subject":"鸿雁","body":{"html":"<b>x</b>"},"date":1800000000000}}"#;
         assert_eq!(String::from_utf8(mail.to_bytes()).expect("JSON"), stored);
         assert_eq!(Content::from_bytes(stored.as_bytes()).expect("JSON"), mail);
+        let text = Content::Text(Text { text: "hi".into(), template: None });
+        let stored = r#"{"text":{"text":"hi"}}"#;
+        assert_eq!(String::from_utf8(text.to_bytes()).expect("JSON"), stored);
+        let agent = Some(Agent { id: Some(1_000_002), secret: Some("sealed".into()) });
+        let notice = Notice { heading: "h".into(), message: "m".into(), agent, ..Notice::default() };
+        let stored = r#"{"notice":{"heading":"h","message":"m","agent":{"id":1000002,"secret":"sealed"}}}"#;
+        assert_eq!(String::from_utf8(Content::Notice(notice).to_bytes()).expect("JSON"), stored);
+        assert_eq!(Content::from_bytes(stored.as_bytes()).expect("JSON").to_bytes(), stored.as_bytes());
+    }
+
+    #[test]
+    fn a_secret_is_erased_and_nothing_else() {
+        let mut notice = Notice { heading: "h".into(), message: "m".into(), ..Notice::default() };
+        assert!(!Content::Notice(notice.clone()).has_secret());
+        notice.agent = Some(Agent { id: Some(7), secret: Some("sealed".into()) });
+        let mut content = Content::Notice(notice.clone());
+        assert!(content.has_secret());
+        content.erase_secret();
+        assert!(!content.has_secret());
+        notice.agent = Some(Agent { id: Some(7), secret: None });
+        assert_eq!(content, Content::Notice(notice));
     }
 }

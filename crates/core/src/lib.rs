@@ -10,14 +10,15 @@
 //! | [`outcome`] | what a try at a delivery may end in |
 //! | [`retry`] | when the next try is due |
 //! | [`share`] | whose turn it is: priorities and apps |
-//! | [`quota`], [`pace`] | how much an account may send in an hour and a day, a provider take in a second |
+//! | [`quota`], [`pace`], [`cap`] | how much an account may send in an hour and a day, a provider take in a second, a recipient get in a minute |
 //! | [`message`], [`content`], [`address`] | what is sent, to whom |
 //! | [`setup`] | what a deployment declares: apps, channels, providers, people |
-//! | [`store`], [`channel`], [`ports`], [`lease`] | the ports, and what crosses them |
+//! | [`store`], [`channel`], [`ports`], [`lease`], [`token`], [`node`] | the ports, and what crosses them |
 //! | [`transfer`] | what moves from one store to another |
 //! | [`id`], [`time`], [`limits`], [`text`] | identifiers, time, every bound, control characters |
 
 pub mod address;
+pub mod cap;
 pub mod channel;
 pub mod content;
 pub mod delivery;
@@ -25,6 +26,7 @@ pub mod id;
 pub mod lease;
 pub mod limits;
 pub mod message;
+pub mod node;
 pub mod outcome;
 pub mod pace;
 pub mod ports;
@@ -35,4 +37,5 @@ pub mod share;
 pub mod store;
 pub mod text;
 pub mod time;
+pub mod token;
 pub mod transfer;

@@ -37,6 +37,14 @@ pub const SUBJECT_CHARS_MAX: usize = 2_000;
 pub const ADDRESS_BYTES_MAX: usize = 254;
 /// The local part of a mail address, in bytes (RFC 5321 section 4.5.3.1.1).
 pub const LOCAL_PART_BYTES_MAX: usize = 64;
+/// The digits of a phone number with its country's code: ITU-T E.164 section 6.1 allows 15.
+pub const PHONE_DIGITS_MAX: usize = 15;
+/// Digits below which nothing is a phone number with its country's code.
+pub const PHONE_DIGITS_MIN: usize = 3;
+/// A user's id on a platform, in bytes.
+pub const ACCOUNT_ID_BYTES_MAX: usize = 128;
+/// A short text or the text of a notice, in bytes: twenty messages of a WeCom app, of which many make one that is longer.
+pub const TEXT_BYTES_MAX: usize = 20 * 2_000;
 /// An idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// How long an idempotency key is remembered (design 7).

@@ -1,7 +1,13 @@
 //! The small ports between the parts of a node. The store is the only link between intake and delivery: it hands what was
-//! born leased to a [`Desk`] after the commit, and tells a [`Progress`] what moved, also after the commit.
+//! born leased to a [`Desk`] after the commit, and tells a [`Progress`] what moved, also after the commit. A [`Sealer`] keeps
+//! secrets unreadable in between.
 
-use crate::{delivery::Track, id::Id, lease::Lease, setup::ChannelNo};
+use crate::{
+    delivery::Track,
+    id::Id,
+    lease::Lease,
+    setup::{ChannelNo, Secret},
+};
 
 /// The dispatcher as the store sees it.
 pub trait Desk: Send + Sync {
@@ -36,6 +42,26 @@ pub trait Progress: Send + Sync {
 
     /// From now on nothing of `channel` will move soon (paused, breaker open), or it moves again.
     fn stalled(&self, channel: ChannelNo, stalled: bool);
+}
+
+/// Why a text could not be sealed or opened: in words, without the text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct SealError(pub String);
+
+/// Seals what must not be readable in the store, with keys that are not in it.
+pub trait Sealer: Send + Sync {
+    /// Seals a secret for one place, such as a field of one record.
+    ///
+    /// # Errors
+    /// When the system gives no random numbers.
+    fn seal(&self, place: &str, secret: &Secret) -> Result<String, SealError>;
+
+    /// Opens what was sealed for the same place.
+    ///
+    /// # Errors
+    /// When it was sealed for another place or with a key that is not there, or is damaged.
+    fn open(&self, place: &str, sealed: &str) -> Result<Secret, SealError>;
 }
 
 /// A desk that takes nothing: what is submitted waits to be claimed.

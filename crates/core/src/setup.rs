@@ -9,7 +9,17 @@ use std::{
     time::Duration,
 };
 
-use crate::{delivery::Repeat, limits};
+use ipnet::IpNet;
+
+use crate::{cap::Cap, limits};
+
+mod provider;
+
+pub use provider::{
+    AliyunProvider, CaptureProvider, Dkim, NoticeFields, Provider, ProviderKind, SmsTemplate, SmtpProvider, TencentProvider,
+    TencentVoiceProvider, TestProvider, Tls, WechatProvider, WecomProvider,
+};
+
 
 /// An app's number in the store. It never changes and is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +75,14 @@ pub struct App {
     pub channels: Vec<String>,
     /// The mail senders it may name, lower case; empty: any.
     pub senders: Vec<String>,
+    /// The components of CMSI that it may use; empty: all.
+    pub components: Vec<String>,
+    /// Where it may call from; empty: anywhere.
+    pub ips: Vec<IpNet>,
+    /// How often it may call; absent: as often as it likes.
+    pub rate: Option<Cap>,
+    /// The token of its CMSI hook (`contracts/cmsi.md` decision 13); absent: it has none.
+    pub hook: Option<Secret>,
 }
 
 /// A way to reach people.
@@ -132,120 +150,6 @@ pub struct Channel {
     pub default: bool,
 }
 
-/// A configured sender.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Provider {
-    /// Its number.
-    pub no: ProviderNo,
-    /// Its code.
-    pub code: String,
-    /// Whether it is used.
-    pub enabled: bool,
-    /// Calls per second, across all nodes; absent: no limit of our own.
-    pub rate: Option<f64>,
-    /// Calls in flight at a time.
-    pub max_in_flight: u32,
-    /// What it is, with its own keys.
-    pub kind: ProviderKind,
-}
-
-/// What a provider is.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ProviderKind {
-    /// Takes everything, sends nothing and keeps what would have been sent.
-    Capture(CaptureProvider),
-    /// An SMTP server.
-    Smtp(Box<SmtpProvider>),
-    /// Sends nothing and tells a test's server what would have been sent.
-    Test(TestProvider),
-}
-
-impl ProviderKind {
-    /// The From header of mails that name none, `Name <address>` or `address`.
-    pub fn sender(&self) -> &str {
-        match self {
-            Self::Capture(keys) => &keys.sender,
-            Self::Smtp(keys) => &keys.sender,
-            Self::Test(keys) => &keys.sender,
-        }
-    }
-}
-
-/// The keys of a capture provider.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CaptureProvider {
-    /// The From address of mails that name none.
-    pub sender: String,
-}
-
-/// The keys of an SMTP provider.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SmtpProvider {
-    /// Host name or address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Transport security.
-    pub tls: Tls,
-    /// User for AUTH; empty: no AUTH.
-    pub user: String,
-    /// Password for AUTH.
-    pub password: Secret,
-    /// The name in EHLO; empty: the machine's address as a literal.
-    pub helo: String,
-    /// The From header of mails that name none, `Name <address>` or `address`.
-    pub sender: String,
-    /// The envelope sender; empty: the address of the From header.
-    pub bounce: String,
-    /// A file of CA certificates (PEM) to trust beside the system's; empty: none.
-    pub ca_file: String,
-    /// DKIM signing, where a key is configured.
-    pub dkim: Option<Dkim>,
-    /// Messages per connection.
-    pub connection_messages: u32,
-    /// Age at which a connection is closed.
-    pub connection_age: Duration,
-    /// Idle time after which a connection is closed.
-    pub connection_idle: Duration,
-}
-
-/// The keys of a test provider.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TestProvider {
-    /// The From address of mails that name none.
-    pub sender: String,
-    /// The test's server, plain HTTP; empty: deliveries are only counted.
-    pub url: String,
-    /// What it promises about repeating.
-    pub repeat: Repeat,
-    /// How long an answer is held back.
-    pub delay: Duration,
-}
-
-/// Transport security of an SMTP provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tls {
-    /// Plain text.
-    None,
-    /// STARTTLS where the server offers it; certificates are checked only where a user is set, before it logs in.
-    StartTls,
-    /// STARTTLS with a checked certificate, or nothing is sent.
-    Required,
-    /// TLS from the first byte, with a checked certificate.
-    Implicit,
-}
-
-/// A DKIM key (RFC 6376, RFC 8463).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dkim {
-    /// The signing domain, `d=`.
-    pub domain: String,
-    /// The selector, `s=`.
-    pub selector: String,
-    /// The private key: PEM (PKCS#8) of an RSA or Ed25519 key.
-    pub key: Secret,
-}
-
 /// A person of the directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct User {
@@ -272,6 +176,14 @@ pub struct Settings {
     pub cmsi_wait: Duration,
     /// What `code` says when a CMSI mail succeeded.
     pub cmsi_mail_success_code: MailSuccessCode,
+    /// The BlueKing login service that knows whose a `bk_token` is, without a slash at the end; empty: none.
+    pub cmsi_login_url: String,
+    /// The BlueKing user service that knows whom the directory does not, without a slash at the end; empty: none.
+    pub cmsi_user_url: String,
+    /// The public key (PEM) of the API gateway whose `X-Bkapi-JWT` is trusted; empty: none is.
+    pub cmsi_jwt_key: String,
+    /// The zone of dates for readers, by its IANA name.
+    pub time_zone: String,
     /// How long history is kept.
     pub retention: Duration,
 }
@@ -281,6 +193,10 @@ impl Default for Settings {
         Self {
             cmsi_wait: Duration::from_secs(8),
             cmsi_mail_success_code: MailSuccessCode::Number,
+            cmsi_login_url: String::new(),
+            cmsi_user_url: String::new(),
+            cmsi_jwt_key: String::new(),
+            time_zone: "Asia/Shanghai".to_owned(),
             retention: 90 * limits::TIME_TO_LIVE,
         }
     }
@@ -355,6 +271,13 @@ impl Setup {
             .find(|channel| channel.default)
             .or_else(|| of_kind().find(|channel| channel.enabled))
             .or_else(|| of_kind().next())
+    }
+
+    /// How many recipients of `channel` one call may carry, by whichever of its providers.
+    pub fn call_recipients_max(&self, channel: &Channel) -> usize {
+        let providers = channel.providers.iter().filter_map(|no| self.provider(*no)).filter(|provider| provider.enabled);
+        let max = providers.map(|provider| provider.kind.call_recipients_max()).min();
+        max.unwrap_or(limits::PAGE_RECIPIENTS_MAX)
     }
 
     /// Every provider.

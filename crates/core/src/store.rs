@@ -6,8 +6,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use crate::lease::{Cargo, Lease, LeasedRow};
+pub use crate::{
+    lease::{Cargo, Lease, LeasedRow},
+    node::{Commits, NodeRecord},
+};
 use crate::{
+    cap::{Cap, Draw, Drawn},
     content::Content,
     delivery::{Event, Policy, Track},
     id::{Id, IdSource},
@@ -17,6 +21,7 @@ use crate::{
     quota::{Admission, Admitted, Day, Sums},
     setup::{AppNo, ChannelNo, ProviderNo, User},
     time::{Clock, Timestamp},
+    token::{KeptToken, TokenTurn},
 };
 
 /// Trouble with the store. `certain` says whether the operation certainly did not happen.
@@ -69,6 +74,8 @@ pub struct Batch {
     pub attachments: Arc<Vec<Vec<u8>>>,
     /// The first page, at most [`crate::limits::PAGE_RECIPIENTS_MAX`] recipients.
     pub page: Vec<NewDelivery>,
+    /// Into parcels of how many the ready deliveries of the page (and of later ones) are divided, in their order; one at least.
+    pub parcel_max: usize,
     /// Who follows in later pages; the message is `expanding` while any do.
     pub rest: Vec<Addressee>,
 }
@@ -117,6 +124,8 @@ pub struct Page {
     pub cursor: usize,
     /// The deliveries.
     pub deliveries: Vec<NewDelivery>,
+    /// Into parcels of how many the ready ones are divided, in their order; one at least.
+    pub parcel_max: usize,
     /// Whether this is the last page.
     pub last: bool,
 }
@@ -171,6 +180,19 @@ pub struct Recovered {
     pub unknown: usize,
     /// Deliveries set aside because the node died while they alone were in flight.
     pub poison: usize,
+}
+
+/// A delivery whose outcome nobody knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// The delivery.
+    pub delivery: Id,
+    /// Where the channel reaches the recipient.
+    pub address: String,
+    /// By which provider it was last tried; absent: the node died before it could say.
+    pub provider: Option<ProviderNo>,
+    /// When it was last tried: the last attempt on record, or else the first call.
+    pub at: Timestamp,
 }
 
 /// How much of one channel waits.
@@ -282,6 +304,10 @@ pub trait Messages: Send + Sync {
     /// it. A store of a single node has none: it tells its [`Progress`] of every move.
     async fn outcomes(&self, messages: Vec<Id>) -> StoreResult<Vec<Moved>>;
 
+    /// Erases the secrets ([`Content::erase_secret`]) of messages of which nothing is to come any more, at most `limit`; answers
+    /// how many were erased.
+    async fn secrets_erase(&self, limit: usize) -> StoreResult<usize>;
+
     /// Cancels every delivery of a message that is not in flight; answers how many. Nothing more is expanded.
     async fn message_cancel(&self, id: Id, now: Timestamp) -> StoreResult<usize>;
 }
@@ -310,6 +336,16 @@ pub trait Deliveries: Send + Sync {
 
     /// Expires deliveries that wait although their time is over (a paused channel), at most `limit`; answers how many.
     async fn expire(&self, limit: usize, now: Timestamp) -> StoreResult<usize>;
+
+    /// Deliveries of `channel` that are unknown ([`crate::delivery::State::Unknown`]) and that this node looks after, of those
+    /// accepted at `since` or later: the oldest first, from `after` on, at most `limit`.
+    async fn doubts(
+        &self,
+        channel: ChannelNo,
+        since: Timestamp,
+        after: Option<Id>,
+        limit: usize,
+    ) -> StoreResult<Vec<Doubt>>;
 
     /// When the next delivery of `channel` that is not yet due becomes due.
     async fn next_due(&self, channel: ChannelNo, now: Timestamp) -> StoreResult<Option<Timestamp>>;
@@ -355,7 +391,27 @@ pub trait Captures: Send + Sync {
     async fn captures(&self, before: Option<Id>, limit: usize) -> StoreResult<Vec<Capture>>;
 }
 
-/// What may be sent, exactly and across all nodes: window accounts ([`crate::quota`]) and paces ([`crate::pace`]).
+/// The access tokens of providers, one for all nodes ([`crate::token`]). Each method is one of [`crate::token::TokenRow`]'s.
+#[async_trait]
+pub trait AccessTokens: Send + Sync {
+    /// Asks for the token under `key`, other than the one of version `failed`.
+    async fn token_ask(&self, key: String, failed: Option<u64>, now: Timestamp) -> StoreResult<TokenTurn>;
+
+    /// Keeps what was fetched in `turn`; `None` where the turn has passed to somebody else.
+    async fn token_keep(
+        &self,
+        key: String,
+        turn: u64,
+        sealed: String,
+        expires: Timestamp,
+    ) -> StoreResult<Option<KeptToken>>;
+
+    /// Nothing could be fetched in `turn`: nobody tries again before `until`.
+    async fn token_fail(&self, key: String, turn: u64, until: Timestamp) -> StoreResult<()>;
+}
+
+/// What may be sent, exactly and across all nodes: window accounts ([`crate::quota`]), paces ([`crate::pace`]) and caps
+/// ([`crate::cap`]).
 #[async_trait]
 pub trait Limits: Send + Sync {
     /// Admits a request whole or not at all, whatever is admitted beside it. An id that the account has on record is
@@ -372,6 +428,9 @@ pub trait Limits: Send + Sync {
     /// Takes up to `want` tokens from the pace under `key`, of `rate` a second and `burst` at once. They are the caller's, used
     /// or not.
     async fn tokens_take(&self, key: String, rate: f64, burst: u32, want: u32, now: Timestamp) -> StoreResult<Tokens>;
+
+    /// Makes each of these draws under the same caps ([`crate::cap::CAPS_MAX`] at most), in their order, each by itself.
+    async fn caps_draw(&self, caps: Vec<Cap>, draws: Vec<Draw>, now: Timestamp) -> StoreResult<Vec<Drawn>>;
 }
 
 /// Upkeep.
@@ -407,43 +466,7 @@ pub trait Upkeep: Send + Sync {
     async fn close(&self);
 }
 
-/// A node as the store knows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NodeRecord {
-    /// Its number, which is part of the ids that it makes.
-    pub number: u8,
-    /// Grows whenever the number is given out anew; what an older epoch held is taken over.
-    pub epoch: i64,
-    /// The machine and process, for people.
-    pub host: String,
-    /// The version of the program.
-    pub version: String,
-    /// When it began.
-    pub started: Timestamp,
-    /// When it was heard of last.
-    pub heard: Timestamp,
-    /// Whether it lives: its lease has not run out and it has not left.
-    pub alive: bool,
-    /// Whether it is about to leave: it finishes what it has, and the others prefer its buckets.
-    pub stopping: bool,
-    /// Whether it is the node that answers.
-    pub this: bool,
-    /// The buckets that it prefers; none where it is dead.
-    pub buckets: Vec<u8>,
-    /// How far its own clock runs ahead of the store's, in milliseconds.
-    pub clock_ahead_ms: i64,
-}
-
-/// How well commits are shared.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Commits {
-    /// Commits since the store was opened.
-    pub commits: u64,
-    /// Operations in them.
-    pub operations: u64,
-}
-
 /// The whole store.
-pub trait Store: Messages + Deliveries + Declarations + Captures + Limits + Upkeep {}
+pub trait Store: Messages + Deliveries + Declarations + Captures + AccessTokens + Limits + Upkeep {}
 
-impl<T: Messages + Deliveries + Declarations + Captures + Limits + Upkeep> Store for T {}
+impl<T: Messages + Deliveries + Declarations + Captures + AccessTokens + Limits + Upkeep> Store for T {}
