@@ -13,7 +13,8 @@ use hongyan_core::{
     id::{Id, IdSource, IdsExhausted, bucket_of_key},
     limits,
     message::{Message, MessageState},
-    setup::{AppNo, Channel, ChannelNo, CurrentSetup},
+    ports::{SealError, Sealer},
+    setup::{AppNo, Channel, ChannelNo, CurrentSetup, Setup, User},
     store::{Addressee, Batch, MessageRecord, Store, StoreError, Submitted},
     time::{Clock, Timestamp},
 };
@@ -23,7 +24,7 @@ use crate::{
     metrics::IntakeMetrics,
     page::deliveries,
     receipt::{self, Receipt, RecipientOutcome},
-    submission::{Audience, Resolved, Submission},
+    submission::{Draft, Resolved, Submission},
     waiting::Waiting,
 };
 
@@ -42,6 +43,8 @@ pub struct IntakeDeps {
     pub waiting: Arc<Waiting>,
     /// The node's counters.
     pub metrics: IntakeMetrics,
+    /// Keeps secrets in contents unreadable.
+    pub sealer: Arc<dyn Sealer>,
 }
 
 /// An idempotency key and whose it is.
@@ -65,6 +68,9 @@ pub enum Refusal {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A secret in the content cannot be sealed.
+    #[error("a secret cannot be sealed: {0}")]
+    Seal(#[from] SealError),
 }
 
 impl Intake {
@@ -88,14 +94,12 @@ impl Intake {
         self.deps.ids.block(1, 0, self.now()).ok()
     }
 
-    /// Finds everyone whom `audience` means, with their mailboxes.
+    /// The people of the directory with these codes; those that it does not have are left out.
     ///
     /// # Errors
     /// The store's, when the directory cannot be read.
-    pub async fn resolve_mail(&self, audience: Audience) -> Result<Resolved, StoreError> {
-        let codes = audience.user_codes();
-        let people = if codes.is_empty() { Vec::new() } else { self.deps.store.users_find(codes).await? };
-        Ok(audience.resolve_mail(&people))
+    pub async fn people(&self, codes: Vec<String>) -> Result<Vec<User>, StoreError> {
+        if codes.is_empty() { Ok(Vec::new()) } else { self.deps.store.users_find(codes).await }
     }
 
     /// Stores the message in one commit and waits up to `patience` for what becomes of it.
@@ -144,17 +148,23 @@ impl Intake {
     }
 
     /// The request as one batch: message, first page, content, key.
-    fn batch(&self, submission: Submission, resolved: Resolved, now: Timestamp) -> Result<Batch, IdsExhausted> {
+    fn batch(&self, submission: Submission, resolved: Resolved, now: Timestamp) -> Result<Batch, Refusal> {
+        let setup = self.deps.setup.get();
         let mut draft = submission.draft;
-        draft.from = draft.from.or_else(|| self.sender_of(&submission.channel));
-        let (content, attachments) = draft.render(&resolved, now);
-        let mut addressees: Vec<Addressee> = resolved.to.into_iter().chain(resolved.cc).collect();
-        let rest = addressees.split_off(addressees.len().min(limits::PAGE_RECIPIENTS_MAX));
+        if let Draft::Mail(mail) = &mut draft
+            && mail.from.is_none()
+        {
+            mail.from = sender_of(&setup, &submission.channel);
+        }
         let bucket = submission
             .idempotency
             .as_ref()
             .map_or_else(|| self.deps.ids.home(), |key| bucket_of_key(submission.app.no, &key.key));
-        let id = self.deps.ids.block(1 + addressees.len(), bucket, now)?;
+        let first_page = (resolved.to.len() + resolved.cc.len()).min(limits::PAGE_RECIPIENTS_MAX);
+        let id = self.deps.ids.block(1 + first_page, bucket, now)?;
+        let (content, attachments) = draft.render(&resolved, id, now, &*self.deps.sealer)?;
+        let mut addressees: Vec<Addressee> = resolved.to.into_iter().chain(resolved.cc).collect();
+        let rest = addressees.split_off(first_page);
         let expires = now + limits::TIME_TO_LIVE;
         Ok(Batch {
             message: Message {
@@ -173,17 +183,9 @@ impl Intake {
             content: Arc::new(content),
             attachments: Arc::new(attachments),
             page: deliveries(addressees, id.plus(1), now, expires),
+            parcel_max: setup.call_recipients_max(&submission.channel),
             rest,
         })
-    }
-
-    /// Who a mail of `channel` is from that names nobody: the sender of the first provider that is in use. Settled at acceptance,
-    /// so that a try by another provider, or after a change of the plan, sends the same bytes with the same Message-ID.
-    fn sender_of(&self, channel: &Channel) -> Option<Mailbox> {
-        let setup = self.deps.setup.get();
-        let provider =
-            channel.providers.iter().filter_map(|no| setup.provider(*no)).find(|provider| provider.enabled)?;
-        Mailbox::parse(provider.kind.sender()).ok()
     }
 
     /// Answers a repeated request as the first was answered; where the first has no answer yet, by waiting as it does.
@@ -231,6 +233,13 @@ impl Intake {
         let gone = || Refusal::Store(StoreError::Gone(format!("message {id}, which the idempotency key names")));
         self.deps.store.message_read(id).await?.ok_or_else(gone)
     }
+}
+
+/// Who a mail of `channel` is from that names nobody: the sender of the first provider that is in use. Settled at acceptance, so
+/// that a try by another provider, or after a change of the plan, sends the same bytes with the same Message-ID.
+fn sender_of(setup: &Setup, channel: &Channel) -> Option<Mailbox> {
+    let provider = channel.providers.iter().filter_map(|no| setup.provider(*no)).find(|provider| provider.enabled)?;
+    Mailbox::parse(provider.kind.sender()).ok()
 }
 
 /// How many deliveries of a message are still to come.

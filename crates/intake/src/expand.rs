@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 use hongyan_core::{
     id::IdSource,
     limits,
+    setup::CurrentSetup,
     store::{Expansion, Page, Store, StoreError},
     time::Clock,
 };
@@ -24,13 +25,14 @@ pub struct Expander {
     store: Arc<dyn Store>,
     ids: Arc<IdSource>,
     clock: Arc<dyn Clock>,
+    setup: Arc<CurrentSetup>,
     woken: Notify,
 }
 
 impl Expander {
     /// An expander; it works while [`Expander::run`] is polled.
-    pub fn new(store: Arc<dyn Store>, ids: Arc<IdSource>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, ids, clock, woken: Notify::new() }
+    pub fn new(store: Arc<dyn Store>, ids: Arc<IdSource>, clock: Arc<dyn Clock>, setup: Arc<CurrentSetup>) -> Self {
+        Self { store, ids, clock, setup, woken: Notify::new() }
     }
 
     /// Says that there may be work.
@@ -72,7 +74,7 @@ impl Expander {
     }
 
     async fn add_page(&self, expansion: Expansion) -> Result<bool, StoreError> {
-        let Expansion { message, cursor, mut rest, .. } = expansion;
+        let Expansion { message, channel, cursor, mut rest } = expansion;
         let now = self.clock.now();
         let mut page = rest.split_off(cursor.min(rest.len()));
         let last = page.len() <= limits::PAGE_RECIPIENTS_MAX;
@@ -82,6 +84,8 @@ impl Expander {
             .block(page.len().max(1), self.ids.home(), now)
             .map_err(|error| StoreError::Busy(error.to_string()))?;
         let deliveries = deliveries(page, first, now, message.expires);
-        self.store.page_add(Page { message: message.id, cursor, deliveries, last }, now).await
+        let setup = self.setup.get();
+        let parcel_max = setup.channel(channel).map_or(1, |channel| setup.call_recipients_max(channel));
+        self.store.page_add(Page { message: message.id, cursor, deliveries, parcel_max, last }, now).await
     }
 }

@@ -1,4 +1,4 @@
-//! The way in: a dialect makes a [`Submission`] of a request, [`Intake::resolve_mail`] finds the people it means, and
+//! The way in: a dialect makes a [`Submission`] of a request, [`Intake::people`] finds the people it means, and
 //! [`Intake::accept`] stores the whole of it in one commit and, if the caller is patient, waits for the outcome.
 //!
 //! ```text
@@ -23,5 +23,5 @@ pub use expand::Expander;
 pub use metrics::IntakeMetrics;
 pub use poll::OutcomePoller;
 pub use receipt::{Receipt, RecipientOutcome};
-pub use submission::{Audience, MailDraft, Resolved, Submission, Target};
+pub use submission::{Audience, Draft, MailDraft, NoticeDraft, Resolved, Submission, Target};
 pub use waiting::Waiting;

@@ -7,11 +7,13 @@ use std::{
 };
 
 use hongyan_core::{
-    address::{EmailAddress, Mailbox},
-    content::{Attachment, Body, Content, Mail, Sender},
+    address::{Address, Mailbox},
+    content::{Agent, Attachment, Body, Content, Mail, Notice, Sender, Text, secret_place},
     delivery::Reason,
+    id::Id,
     message::{Dialect, Idempotency, Priority},
-    setup::{App, Channel, User},
+    ports::{SealError, Sealer},
+    setup::{App, Channel, ChannelKind, Secret, User},
     store::Addressee,
     time::Timestamp,
 };
@@ -32,7 +34,7 @@ pub struct Submission {
     /// How urgent it is.
     pub priority: Priority,
     /// What it says.
-    pub draft: MailDraft,
+    pub draft: Draft,
     /// The caller's key, if it sent one.
     pub idempotency: Option<Idempotency>,
 }
@@ -51,8 +53,33 @@ pub struct Audience {
 pub enum Target {
     /// A person of the directory, by code.
     User(String),
-    /// A mailbox.
-    Address(EmailAddress),
+    /// Where somebody is reached, and the name under which the caller is told what became of it.
+    Address {
+        /// The name: the address as given, or that of a person.
+        name: String,
+        /// The address.
+        address: Address,
+    },
+}
+
+/// What a message says before its recipients are known.
+#[derive(Clone, Debug)]
+pub enum Draft {
+    /// A mail.
+    Mail(MailDraft),
+    /// A short text.
+    Text(Text),
+    /// A notice.
+    Notice(NoticeDraft),
+}
+
+/// A notice before it is stored.
+#[derive(Clone, Debug)]
+pub struct NoticeDraft {
+    /// What it says; of the app that speaks, the number.
+    pub notice: Notice,
+    /// The secret of the WeCom app that speaks; absent: the provider's.
+    pub agent_secret: Option<Secret>,
 }
 
 /// A mail before its recipients are known.
@@ -83,20 +110,21 @@ impl Audience {
         let mut seen = HashSet::new();
         let users = self.to.iter().chain(&self.cc).filter_map(|target| match target {
             Target::User(code) => Some(code),
-            Target::Address(_) => None,
+            Target::Address { .. } => None,
         });
         users.filter(|code| seen.insert(*code)).cloned().collect()
     }
 
-    /// Finds everyone's mailbox among `people`. Who is named twice, or shares a mailbox with somebody before, counts once.
-    pub fn resolve_mail(self, people: &[User]) -> Resolved {
+    /// Finds where `people` are reached by a channel of `kind`. Who is named twice, or shares an address with somebody before,
+    /// counts once.
+    pub fn resolve(self, kind: ChannelKind, people: &[User]) -> Resolved {
         let people: HashMap<&str, &User> = people.iter().map(|user| (user.code.as_str(), user)).collect();
         let mut seen = HashSet::new();
         let mut resolve = |targets: Vec<Target>| -> Vec<Addressee> {
             let found = targets.into_iter().map(|target| match target {
-                Target::Address(address) => addressee(address.to_string(), Ok(address)),
+                Target::Address { name, address } => addressee(name, Ok(address)),
                 Target::User(code) => {
-                    let found = mailbox_of(people.get(code.as_str()).copied());
+                    let found = address_of(kind, people.get(code.as_str()).copied());
                     addressee(code, found)
                 }
             });
@@ -107,16 +135,18 @@ impl Audience {
     }
 }
 
-/// The mailbox of a person of the directory, or why there is none.
-fn mailbox_of(user: Option<&User>) -> Result<EmailAddress, Reason> {
+/// Where a person of the directory is reached, or why there is no such place.
+fn address_of(kind: ChannelKind, user: Option<&User>) -> Result<Address, Reason> {
     let user = user.filter(|user| user.enabled).ok_or(Reason::UnknownUser)?;
-    EmailAddress::parse(&user.email).map_err(|_| Reason::NoAddress)
+    Address::of(kind, user).map_err(|_| Reason::NoAddress)
 }
 
 /// An addressee, with what makes them the same as another.
-fn addressee(recipient: String, found: Result<EmailAddress, Reason>) -> (String, Addressee) {
+fn addressee(recipient: String, found: Result<Address, Reason>) -> (String, Addressee) {
     match found {
-        Ok(address) => (address.key(), Addressee { recipient, address: address.to_string(), skipped: None }),
+        Ok(address) => {
+            (address.key(), Addressee { recipient, address: address.as_str().to_owned(), skipped: None })
+        },
         Err(reason) => {
             (format!("\0{recipient}"), Addressee { recipient, address: String::new(), skipped: Some(reason) })
         }
@@ -135,9 +165,36 @@ impl Resolved {
     }
 }
 
+impl Draft {
+    /// The content of `message` as it will be sent to everyone who can be reached, with the bytes of its attachments.
+    ///
+    /// # Errors
+    /// When a secret cannot be sealed.
+    pub(crate) fn render(
+        self,
+        resolved: &Resolved,
+        message: Id,
+        now: Timestamp,
+        sealer: &dyn Sealer,
+    ) -> Result<(Content, Vec<Vec<u8>>), SealError> {
+        match self {
+            Self::Mail(mail) => Ok(mail.render(resolved, now)),
+            Self::Text(text) => Ok((Content::Text(text), Vec::new())),
+            Self::Notice(draft) => {
+                let NoticeDraft { mut notice, agent_secret } = draft;
+                if let Some(secret) = agent_secret {
+                    let sealed = sealer.seal(&secret_place(message), &secret)?;
+                    notice.agent = Some(Agent { secret: Some(sealed), ..notice.agent.unwrap_or_default() });
+                }
+                Ok((Content::Notice(notice), Vec::new()))
+            }
+        }
+    }
+}
+
 impl MailDraft {
     /// The mail as it will be sent to everyone who can be reached, with the bytes of its attachments.
-    pub fn render(self, resolved: &Resolved, now: Timestamp) -> (Content, Vec<Vec<u8>>) {
+    fn render(self, resolved: &Resolved, now: Timestamp) -> (Content, Vec<Vec<u8>>) {
         let addresses =
             |list: &[Addressee]| list.iter().filter(|a| a.skipped.is_none()).map(|a| a.address.clone()).collect();
         let (attachments, bytes) = self.attachments.into_iter().unzip();
@@ -163,7 +220,8 @@ mod tests {
     }
 
     fn address(text: &str) -> Target {
-        Target::Address(EmailAddress::parse(text).expect("valid"))
+        let address = Address::parse(ChannelKind::Mail, text).expect("valid");
+        Target::Address { name: text.to_owned(), address }
     }
 
     #[test]
@@ -175,7 +233,7 @@ mod tests {
             cc: vec![address("Admin@bk.com"), address("admin@BK.com"), address("x@y.cn")],
         };
         assert_eq!(audience.user_codes(), ["admin", "nobody", "nomail", "gone"]);
-        let resolved = audience.resolve_mail(&people);
+        let resolved = audience.resolve(ChannelKind::Mail, &people);
         let to: Vec<_> = resolved.to.iter().map(|a| (a.recipient.as_str(), a.address.as_str(), a.skipped)).collect();
         assert_eq!(
             to,
@@ -192,12 +250,51 @@ mod tests {
     }
 
     #[test]
+    fn people_are_reached_where_the_channel_reaches_them() {
+        let person = User { phone: "+8613800000001".into(), wecom: "wx".into(), ..user("admin", "admin@bk.com", true) };
+        for (kind, address) in [
+            (ChannelKind::Mail, Ok("admin@bk.com")),
+            (ChannelKind::Voice, Ok("+8613800000001")),
+            (ChannelKind::Wecom, Ok("wx")),
+            (ChannelKind::Wechat, Err(Reason::NoAddress)),
+        ] {
+            let audience = Audience { to: vec![Target::User("admin".into())], cc: vec![] };
+            let resolved = audience.resolve(kind, std::slice::from_ref(&person));
+            let found = &resolved.to[0];
+            assert_eq!(found.skipped.map_or(Ok(found.address.as_str()), Err), address);
+        }
+    }
+
+    struct Reversed;
+
+    impl Sealer for Reversed {
+        fn seal(&self, place: &str, secret: &Secret) -> Result<String, SealError> {
+            Ok(format!("{place}:{}", secret.expose().chars().rev().collect::<String>()))
+        }
+
+        fn open(&self, _: &str, _: &str) -> Result<Secret, SealError> {
+            Err(SealError("not here".into()))
+        }
+    }
+
+    #[test]
+    fn a_secret_is_stored_sealed_for_its_message() {
+        let message = Id::from_i64(7).expect("positive");
+        let notice = Notice { agent: Some(Agent { id: Some(9), secret: None }), ..Notice::default() };
+        let draft = Draft::Notice(NoticeDraft { notice, agent_secret: Some(Secret::new("abc")) });
+        let (content, _) =
+            draft.render(&Resolved::default(), message, Timestamp::from_ms(5), &Reversed).expect("seals");
+        let Content::Notice(Notice { agent: Some(agent), .. }) = content else { panic!("a notice with an agent") };
+        assert_eq!(agent, Agent { id: Some(9), secret: Some("message/7/agent_secret:cba".into()) });
+    }
+
+    #[test]
     fn the_mail_names_only_who_gets_it() {
         let resolved =
             Audience { to: vec![Target::User("nobody".into()), address("a@b.cn")], cc: vec![address("c@d.cn")] }
-                .resolve_mail(&[]);
+                .resolve(ChannelKind::Mail, &[]);
         let draft = MailDraft { from: None, subject: "s".into(), body: Body::Text("t".into()), attachments: vec![] };
-        let (Content::Mail(mail), _) = draft.render(&resolved, Timestamp::from_ms(5));
+        let (Content::Mail(mail), _) = draft.render(&resolved, Timestamp::from_ms(5)) else { panic!("a mail") };
         assert_eq!((mail.to, mail.cc, mail.date), (vec!["a@b.cn".to_owned()], vec!["c@d.cn".to_owned()], 5));
     }
 }
