@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 
 use axum::http::HeaderMap;
 use hongyan_core::{
-    setup::{App, Setup},
+    setup::{App, Secret, Setup},
     time::Timestamp,
 };
 use ring::digest::{SHA256, digest};
@@ -84,18 +84,37 @@ fn is_secret_of(app: Option<&App>, given: &str) -> bool {
     }
 }
 
-/// The user in whose name the app speaks. A token is tried before a name, and one that fails is not passed over.
-pub(crate) fn user(app: &App, credentials: &Params<'_>, params: &Params<'_>) -> Result<String, Problem> {
+/// By what a request says in whose name the app speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// A token of the login service, which knows whose it is.
+    Token(Secret),
+    /// A name, which an app may say that is trusted.
+    Name(String),
+    /// Nothing.
+    None,
+}
+
+/// By what a request names its user. A token is tried before a name, and one that fails is not passed over.
+pub(crate) fn identity(credentials: &Params<'_>, params: &Params<'_>) -> Result<Identity, Problem> {
     if python::is_true(params.get(Name::BkAccessToken)) {
         return Err(Problem::UnknownUserToken);
     }
-    if python::is_true(credentials.get(Name::BkToken)) {
-        // No login service is asked yet, so that no token is known to be good.
-        return Err(Problem::BadToken);
+    let token = credentials.get(Name::BkToken);
+    if python::is_true(token) {
+        return Ok(Identity::Token(Secret::new(python::text(token))));
     }
-    match first(credentials, [Name::BkUsername, Name::Username]) {
-        Some(user) if app.trusted && mail::is_username(&user) => Ok(user.into_owned()),
-        _ => Err(Problem::NoUser),
+    Ok(first(credentials, [Name::BkUsername, Name::Username])
+        .map_or(Identity::None, |name| Identity::Name(name.into_owned())))
+}
+
+/// The user in whose name the app speaks.
+pub(crate) fn user(app: &App, identity: Identity) -> Result<String, Problem> {
+    match identity {
+        // No login service is asked yet, so that no token is known to be good.
+        Identity::Token(_) => Err(Problem::BadToken),
+        Identity::Name(user) if app.trusted && mail::is_username(&user) => Ok(user),
+        Identity::Name(_) | Identity::None => Err(Problem::NoUser),
     }
 }
 

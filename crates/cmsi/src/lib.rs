@@ -49,6 +49,7 @@ use hongyan_core::setup::{App, Setup};
 use hongyan_intake::Intake;
 
 use crate::{
+    auth::Identity,
     call::Call,
     error::{Failure, Problem},
     msg_type::TypeList,
@@ -56,7 +57,7 @@ use crate::{
     reply::Success,
     room::{Held, Room},
     route::Component,
-    send::Job,
+    send::Order,
 };
 
 /// The CMSI dialect of a node.
@@ -66,10 +67,17 @@ pub struct Cmsi {
     types: TypeList,
 }
 
-/// What a request asks for, once everything in it has been checked.
-enum Prepared {
-    Mail(Box<Job>),
-    Types(String),
+/// A request that was read: who asks, and what for. What is wrong with the form is told only to those who may ask (section 3).
+struct Asked {
+    app: Arc<App>,
+    identity: Identity,
+    form: Result<Form, Problem>,
+}
+
+/// What a request asks for.
+enum Form {
+    Order(Box<Order>),
+    Types,
 }
 
 impl Cmsi {
@@ -110,7 +118,7 @@ impl Cmsi {
         B: HttpBody<Data = Bytes>,
     {
         let setup = self.intake.setup().get();
-        let prepared = {
+        let asked = {
             // The body and its room in memory are given back before anything is waited for.
             let (bytes, _room) = match parts.method {
                 Method::GET => (Bytes::new(), Held::default()),
@@ -119,42 +127,47 @@ impl Cmsi {
             let call = Call { component, parts, body: &bytes };
             let header = auth::header(&parts.headers)?;
             let params = params::read(&call).await?;
-            self.prepare(&setup, &call, header.as_ref(), &params, app)?
+            self.ask(&setup, &call, header.as_ref(), &params, app)?
         };
-        match prepared {
-            Prepared::Types(list) => Ok(Success::list(list, reply::fresh_id(self.intake.fresh_id()))),
-            Prepared::Mail(job) => send::send(&self.intake, *job, &setup.settings).await,
+        let user = auth::user(&asked.app, asked.identity)?;
+        match asked.form? {
+            Form::Types => {
+                let list = self.types.of(&setup, &parts.headers);
+                Ok(Success::list(list, reply::fresh_id(self.intake.fresh_id())))
+            }
+            Form::Order(order) => send::send(&self.intake, asked.app, user, *order, &setup.settings).await,
         }
     }
 
-    /// Section 3's order: app, user, permission, form. Nothing here waits for anything.
-    fn prepare(
+    /// Who asks, and what for. Nothing here waits for anything.
+    fn ask(
         &self,
         setup: &Setup,
         call: &Call<'_>,
         header: Option<&Params<'_>>,
         params: &Params<'_>,
         app: &mut Option<Arc<App>>,
-    ) -> Result<Prepared, Problem> {
+    ) -> Result<Asked, Problem> {
         let credentials = header.unwrap_or(params);
-        let found = auth::app(setup, call, credentials, self.intake.now())?;
-        let app = app.insert(found);
-        let user = auth::user(app, credentials, params)?;
-        let job = |mail: mail::Mail| -> Result<Prepared, Problem> {
-            let key = idempotency::key(call)?;
-            Ok(Prepared::Mail(Box::new(Job::new(mail, call.component, user, key))))
-        };
-        match call.component {
-            Component::SendMail => job(mail::send_mail(setup, app, params)?),
-            Component::SendMsg => job(message::send_msg(setup, app, params)?),
-            Component::GetMsgType => Ok(Prepared::Types(self.types.of(setup, &call.parts.headers))),
-            Component::SendWeixin => Err(others::send_weixin(params)),
-            Component::SendSms => Err(others::send_sms(params)),
-            Component::SendVoiceMsg => Err(others::send_voice_msg(params)),
-            Component::SendQyWeixin => Err(others::send_qy_weixin(params)),
-            Component::SendMpWeixin => Err(others::send_mp_weixin(params)),
-        }
+        let found = app.insert(auth::app(setup, call, credentials, self.intake.now())?);
+        let identity = auth::identity(credentials, params)?;
+        Ok(Asked { app: Arc::clone(found), identity, form: form(setup, found, call, params) })
     }
+}
+
+/// Sections 5 to 8: the form of a component.
+fn form(setup: &Setup, app: &Arc<App>, call: &Call<'_>, params: &Params<'_>) -> Result<Form, Problem> {
+    let letter = match call.component {
+        Component::SendMail => mail::send_mail(setup, app, params)?,
+        Component::SendMsg => message::send_msg(setup, app, params)?,
+        Component::GetMsgType => return Ok(Form::Types),
+        Component::SendWeixin => return Err(others::send_weixin(params)),
+        Component::SendSms => return Err(others::send_sms(params)),
+        Component::SendVoiceMsg => return Err(others::send_voice_msg(params)),
+        Component::SendQyWeixin => return Err(others::send_qy_weixin(params)),
+        Component::SendMpWeixin => return Err(others::send_mp_weixin(params)),
+    };
+    Ok(Form::Order(Box::new(Order { letter, component: call.component, key: idempotency::key(call)? })))
 }
 
 /// One line per refused request, without anything that the caller wrote: no addresses, texts or secrets (design 10). An app is

@@ -3,13 +3,13 @@
 use std::{borrow::Cow, sync::Arc};
 
 use hongyan_core::{
-    address::{EmailAddress, Mailbox},
+    address::{Address, Mailbox},
     content::Body,
     limits,
     setup::{App, Channel, ChannelKind, Setup},
     text,
 };
-use hongyan_intake::{Audience, MailDraft, Target};
+use hongyan_intake::{Audience, Draft, MailDraft, Target};
 
 use crate::{
     attachment::{self, ATTACHMENTS},
@@ -19,16 +19,8 @@ use crate::{
     params::{Name, Params},
     python,
     route::Component,
+    send::Letter,
 };
-
-/// A checked mail of an app, with the channel it would go by.
-pub(crate) struct Mail {
-    pub(crate) app: Arc<App>,
-    /// Absent where the deployment has no mail channel.
-    pub(crate) channel: Option<Arc<Channel>>,
-    pub(crate) audience: Audience,
-    pub(crate) draft: MailDraft,
-}
 
 /// The fields of a mail form, each right in itself. Only the first error is told, in the order in which the fields are declared
 /// (section 2), so that a form is filled in that order and what concerns several fields is checked once it is full.
@@ -51,7 +43,7 @@ const CONTENT: Field = Field::new("email content", "content");
 const SENDER: Field = Field::new("mail sender", "sender");
 
 /// `send_mail`.
-pub(crate) fn send_mail(setup: &Setup, app: &Arc<App>, params: &Params<'_>) -> Result<Mail, Problem> {
+pub(crate) fn send_mail(setup: &Setup, app: &Arc<App>, params: &Params<'_>) -> Result<Letter, Problem> {
     let channel = channel(setup, app)?;
     let form = Form {
         from: sender(params, app)?,
@@ -65,7 +57,7 @@ pub(crate) fn send_mail(setup: &Setup, app: &Arc<App>, params: &Params<'_>) -> R
         body_format: fields::chars(params.get(Name::BodyFormat)),
         attachments: ATTACHMENTS.array(params.get(Name::Attachments))?,
     };
-    form.into_mail(app, channel)
+    form.into_letter(channel)
 }
 
 /// The mail channel, if there is one and the app may use it (section 3, section 1).
@@ -79,7 +71,7 @@ pub(crate) fn channel(setup: &Setup, app: &App) -> Result<Option<Arc<Channel>>, 
 
 impl Form<'_, '_> {
     /// Section 6.1 to 6.8: what is checked once every field is right in itself.
-    pub(crate) fn into_mail(self, app: &Arc<App>, channel: Option<Arc<Channel>>) -> Result<Mail, Problem> {
+    pub(crate) fn into_letter(self, channel: Option<Arc<Channel>>) -> Result<Letter, Problem> {
         if self.receiver.is_empty() && self.receiver_username.is_empty() {
             return Err(Problem::NoReceiver);
         }
@@ -88,7 +80,7 @@ impl Form<'_, '_> {
         let content = content(self.content, self.is_content_base64);
         let body = if self.body_format == "Text" { Body::Text(content) } else { Body::Html(content) };
         let draft = MailDraft { from: self.from, subject: self.subject, body, attachments };
-        Ok(Mail { app: Arc::clone(app), channel, audience, draft })
+        Ok(Letter { channel, audience, draft: Draft::Mail(draft) })
     }
 }
 
@@ -146,7 +138,10 @@ fn targets(items: Vec<Item<'_>>, are_addresses: bool) -> Result<Vec<Target>, Pro
     for item in items {
         let target = match (item.is_text, are_addresses) {
             (false, _) => None,
-            (true, true) => EmailAddress::parse(&item.text).ok().map(Target::Address),
+            (true, true) => {
+                let address = Address::parse(ChannelKind::Mail, &item.text).ok();
+                address.map(|address| Target::Address { name: item.text.clone().into_owned(), address })
+            },
             (true, false) => is_username(&item.text).then(|| Target::User((*item.text).to_owned())),
         };
         match target {
@@ -174,6 +169,10 @@ mod tests {
             trusted: true,
             channels: vec![],
             senders: senders.iter().map(|s| (*s).to_owned()).collect(),
+            components: vec![],
+            ips: vec![],
+            rate: None,
+            hook: None,
         }
     }
 
@@ -212,7 +211,7 @@ mod tests {
             texts.iter().map(|text| Item { text: (*text).into(), is_text: true }).collect::<Vec<_>>()
         };
         let both = audience(items(&["a@b.cn"]), items(&["x\0"]), items(&[]), items(&["u"])).expect("valid");
-        assert!(matches!((&both.to[..], &both.cc[..]), ([Target::Address(_)], [Target::User(_)])));
+        assert!(matches!((&both.to[..], &both.cc[..]), ([Target::Address { .. }], [Target::User(_)])));
         let wrong = audience(items(&["a@b.cn", "@", "a@b.cn\tc@d.cn"]), vec![], vec![], vec![]);
         assert_eq!(wrong, Err(Problem::BadContacts(vec!["@".into(), "a@b.cn\tc@d.cn".into()])));
         let many = vec![items(&["u"])[0].clone(); limits::REQUEST_RECIPIENTS_MAX];

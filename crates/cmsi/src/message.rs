@@ -8,8 +8,9 @@ use crate::{
     attachment::ATTACHMENTS,
     error::{Field, Problem},
     fields,
-    mail::{self, Form, Mail},
+    mail::{self, Form},
     params::{Name, Params},
+    send::Letter,
 };
 
 const MSG_TYPE: Field = Field::new("msg type", "msg_type");
@@ -19,7 +20,7 @@ const CONTENT: Field = Field::new("content", "content");
 
 /// `send_msg`. `receiver` and `cc` do not count here. A mail's sender and title are checked in their turn, before the type as
 /// all fields are; other types have no use for a sender, and what they may call a title is theirs to say.
-pub(crate) fn send_msg(setup: &Setup, app: &Arc<App>, params: &Params<'_>) -> Result<Mail, Problem> {
+pub(crate) fn send_msg(setup: &Setup, app: &Arc<App>, params: &Params<'_>) -> Result<Letter, Problem> {
     let msg_type = MSG_TYPE.required(params.get(Name::MsgType))?;
     let is_mail = msg_type == "mail";
     let title = || TITLE.required(params.get(Name::Title));
@@ -36,7 +37,7 @@ pub(crate) fn send_msg(setup: &Setup, app: &Arc<App>, params: &Params<'_>) -> Re
         is_content_base64: fields::flag(params.get(Name::IsContentBase64)),
     };
     match &*msg_type {
-        "mail" => form.into_mail(app, mail::channel(setup, app)?),
+        "mail" => form.into_letter(mail::channel(setup, app)?),
         // No channel of these kinds can be sent by yet (decision 3).
         "weixin" | "sms" | "voice" => Err(Problem::Unfinished),
         _ => Err(Problem::UnsupportedType),

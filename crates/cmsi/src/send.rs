@@ -5,53 +5,59 @@ use std::sync::Arc;
 use hongyan_core::{
     delivery::Reason,
     message::{Dialect, Idempotency, Priority},
-    setup::Settings,
+    setup::{App, Channel, ChannelKind, Settings},
     store::{Addressee, StoreError},
 };
-use hongyan_intake::{Intake, Receipt, RecipientOutcome, Refusal, Submission};
+use hongyan_intake::{Audience, Draft, Intake, Receipt, RecipientOutcome, Refusal, Submission};
 
 use crate::{
     error::{Failure, Problem, Why},
-    mail::Mail,
     reply::Success,
     route::Component,
 };
 
-/// A mail that is ready to be sent.
-pub(crate) struct Job {
-    mail: Mail,
-    component: Component,
+/// A letter that is ready to be sent, and the component that was asked for it.
+pub(crate) struct Order {
+    pub(crate) letter: Letter,
+    pub(crate) component: Component,
+    pub(crate) key: Option<Idempotency>,
+}
+
+/// What some component makes of its form.
+pub(crate) struct Letter {
+    /// Absent where the deployment has no such channel.
+    pub(crate) channel: Option<Arc<Channel>>,
+    pub(crate) audience: Audience,
+    pub(crate) draft: Draft,
+}
+
+/// Sends a letter of `app` in the name of `user` and answers what became of everyone.
+pub(crate) async fn send(
+    intake: &Arc<Intake>,
+    app: Arc<App>,
     user: String,
-    key: Option<Idempotency>,
-}
-
-impl Job {
-    /// A mail in the name of `user`, asked for by `component`.
-    pub(crate) const fn new(mail: Mail, component: Component, user: String, key: Option<Idempotency>) -> Self {
-        Self { mail, component, user, key }
-    }
-}
-
-/// Sends a mail and answers what became of everyone.
-pub(crate) async fn send(intake: &Arc<Intake>, job: Job, settings: &Settings) -> Result<Success, Failure> {
-    let Job { mail, component, user, key } = job;
-    let resolved = intake.resolve_mail(mail.audience).await.map_err(not_stored)?;
+    order: Order,
+    settings: &Settings,
+) -> Result<Success, Failure> {
+    let Order { letter: Letter { channel, audience, draft }, component, key } = order;
+    let people = intake.people(audience.user_codes()).await.map_err(not_stored)?;
+    let resolved = audience.resolve(ChannelKind::Mail, &people);
     let everyone = || resolved.all().map(|addressee| addressee.recipient.clone()).collect();
     if !resolved.reaches_anyone() {
         let problem = Problem::NobodyReached(Why::of_skipped(resolved.all()));
         return Err(Failure { problem, invalid: Some(everyone()), message: None });
     }
-    let Some(channel) = mail.channel else {
+    let Some(channel) = channel else {
         return Err(Failure { problem: Problem::Unfinished, invalid: Some(everyone()), message: None });
     };
     let submission = Submission {
-        app: mail.app,
+        app,
         dialect: Dialect::Cmsi,
         operation: component.name(),
         user,
         channel,
         priority: Priority::default(),
-        draft: mail.draft,
+        draft,
         idempotency: key,
     };
     match intake.accept(submission, resolved, settings.cmsi_wait).await {
@@ -61,7 +67,7 @@ pub(crate) async fn send(intake: &Arc<Intake>, job: Job, settings: &Settings) ->
         Ok(receipt) => Err(failed(receipt)),
         Err(Refusal::KeyReused) => Err(Problem::KeyReused.into()),
         Err(Refusal::Store(error)) => Err(not_stored(error)),
-        Err(Refusal::Ids(error)) => {
+        Err(error @ (Refusal::Ids(_) | Refusal::Seal(_))) => {
             tracing::warn!(%error, "a message could not be accepted");
             Err(Problem::NotStored.into())
         }
