@@ -7,6 +7,7 @@
 //! | [`dkim`] | signs those bytes |
 //! | [`smtp`] | hands them to an SMTP server: sessions, their pool, and what each reply means |
 //! | [`capture`] | keeps them instead of sending them |
+//! | [`http`] | the HTTP client of the senders that have one, and what an answer leaves certain |
 //! | [`test`] | sends nothing, and tells a test's server what would have been sent |
 
 use std::sync::Arc;
@@ -14,14 +15,16 @@ use std::sync::Arc;
 use hongyan_core::{
     channel::Channel,
     id::IdSource,
+    ports::Sealer,
     setup::{Provider, ProviderKind},
-    store::Captures,
+    store::{AccessTokens, Captures},
     time::Clock,
 };
 
 pub mod capture;
 pub mod dkim;
 mod error;
+pub mod http;
 pub mod mail;
 pub mod smtp;
 pub mod test;
@@ -40,6 +43,10 @@ pub struct Deps {
     pub ids: Arc<IdSource>,
     /// Now.
     pub clock: Arc<dyn Clock>,
+    /// Where the access tokens of all nodes are.
+    pub tokens: Arc<dyn AccessTokens>,
+    /// Seals them, and opens the secrets that messages carry.
+    pub sealer: Arc<dyn Sealer>,
 }
 
 /// The sender that `provider` declares. Opening makes no connection.
@@ -49,10 +56,15 @@ pub struct Deps {
 pub fn open(provider: &Provider, deps: &Deps) -> Result<Arc<dyn Channel>, OpenError> {
     match &provider.kind {
         ProviderKind::Capture(keys) => {
-            let Deps { captures, ids, clock } = deps.clone();
+            let Deps { captures, ids, clock, .. } = deps.clone();
             Ok(Arc::new(Capture::new(&provider.code, keys, captures, ids, clock)?))
         }
         ProviderKind::Smtp(keys) => Ok(Arc::new(Smtp::new(keys, Timeouts::default(), Arc::clone(&deps.clock))?)),
+        ProviderKind::Wecom(_)
+        | ProviderKind::Wechat(_)
+        | ProviderKind::Aliyun(_)
+        | ProviderKind::Tencent(_)
+        | ProviderKind::TencentVoice(_) => Err(OpenError::key("kind", "has no sender in this version")),
         ProviderKind::Test(keys) => Ok(Arc::new(Test::new(keys, provider.max_in_flight, test::REQUEST_LIMIT)?)),
     }
 }

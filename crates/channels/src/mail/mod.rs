@@ -62,6 +62,9 @@ pub struct Origin {
 /// Why a content cannot become a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ComposeError {
+    /// It is another kind of message.
+    #[error("the message is no mail")]
+    NoMail,
     /// Neither the content nor the provider names a sender.
     #[error("the mail names no sender and its provider has none")]
     NoSender,
@@ -107,7 +110,7 @@ impl Composer {
     /// # Errors
     /// What makes it impossible; it stays so however often it is tried.
     pub fn compose(&self, parcel: &Parcel) -> Result<Composed, ComposeError> {
-        let Content::Mail(mail) = &*parcel.content;
+        let Content::Mail(mail) = &*parcel.content else { return Err(ComposeError::NoMail) };
         let (listed, carried) = (mail.attachments.len(), parcel.attachments.len());
         if listed != carried {
             return Err(ComposeError::Attachments { listed, carried });
