@@ -16,6 +16,7 @@ use hongyan_core::{
 use crate::{
     parcels::{MESSAGE, NOW, PATIENT, id, parcel, provider, send, shown},
     sink::{Script, Sink},
+    token::{Seal, Vault},
 };
 
 #[derive(Default)]
@@ -39,14 +40,19 @@ impl Captures for Shelf {
     }
 }
 
-fn capture(shelf: &Arc<Shelf>) -> Arc<dyn Channel> {
-    let deps = Deps {
-        captures: Arc::<Shelf>::clone(shelf),
+fn deps(shelf: Arc<Shelf>) -> Deps {
+    Deps {
+        captures: shelf,
         ids: Arc::new(IdSource::new(1, None)),
         clock: Arc::new(ManualClock::at(NOW)),
-    };
-    open(&declared(ProviderKind::Capture(CaptureProvider { sender: "notice@example.com".into() })), &deps)
-        .expect("valid")
+        tokens: Arc::new(Vault::default()),
+        sealer: Arc::new(Seal),
+    }
+}
+
+fn capture(shelf: &Arc<Shelf>) -> Arc<dyn Channel> {
+    let kind = ProviderKind::Capture(CaptureProvider { sender: "notice@example.com".into() });
+    open(&declared(kind), &deps(Arc::clone(shelf))).expect("valid")
 }
 
 fn declared(kind: ProviderKind) -> Provider {
@@ -86,11 +92,7 @@ async fn a_store_that_cannot_keep_it_puts_it_off() {
 #[test]
 fn declarations_that_cannot_be_opened_name_the_key() {
     use hongyan_core::setup::{Secret, SmtpProvider, Tls};
-    let deps = Deps {
-        captures: Arc::new(Shelf::default()),
-        ids: Arc::new(IdSource::new(1, None)),
-        clock: Arc::new(ManualClock::at(NOW)),
-    };
+    let deps = deps(Arc::default());
     let good = || provider(2525);
     for (key, keys) in [
         ("host", SmtpProvider { host: "".into(), ..good() }),

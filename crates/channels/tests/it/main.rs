@@ -4,6 +4,7 @@
 mod capture;
 mod dkim;
 mod failures;
+mod fake;
 mod injection;
 mod judge;
 mod message;
@@ -13,4 +14,5 @@ mod pooling;
 mod python;
 mod sink;
 mod tls;
+mod token;
 mod trial;
