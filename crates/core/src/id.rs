@@ -50,6 +50,12 @@ impl Id {
         Timestamp::from_ms((self.0 >> (NODE_BITS + COUNTER_BITS + BUCKET_BITS)) + EPOCH_MS)
     }
 
+    /// The lowest id whose moment is `moment` or later.
+    pub const fn lowest_at(moment: Timestamp) -> Self {
+        let ms = moment.ms() - EPOCH_MS;
+        if ms <= 0 { Self(1) } else { Self::from_parts(ms, 0, 0, 0) }
+    }
+
     /// The id `n` places further in the block that this id begins or belongs to.
     pub fn plus(self, n: usize) -> Self {
         let (mut time, node, mut counter, bucket) = self.parts();
@@ -206,6 +212,14 @@ mod tests {
         let id = IdSource::new(7, None).block(1, 63, NOW).expect("fresh source");
         assert_eq!((id.time(), id.bucket()), (NOW, 63));
         assert_eq!(id.to_string().parse::<Id>(), Ok(id));
+    }
+
+    #[test]
+    fn no_id_of_a_moment_lies_below_its_lowest() {
+        let lowest = Id::lowest_at(NOW);
+        assert_eq!(IdSource::new(0, None).block(1, 0, NOW), Ok(lowest));
+        assert!(Id(lowest.get() - 1).time() < NOW);
+        assert_eq!(Id::lowest_at(Timestamp::from_ms(0)), Id(1));
     }
 
     #[test]

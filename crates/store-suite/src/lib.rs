@@ -8,13 +8,18 @@
 //! | module | cases about |
 //! |---|---|
 //! | [`accept`] | submitting: one commit, keys, born leased |
+//! | [`parcels`] | pages divided into parcels of a bounded size |
 //! | [`deliver`] | claiming and settling: leases, parcels |
 //! | [`turns`] | whose turn it is: shares, apps, long queues |
 //! | [`recovery`] | what a crash leaves behind |
 //! | [`time`] | due times and expiry |
 //! | [`pages`] | large audiences and cancelling |
 //! | [`keep`] | declarations, people, notes, captures, retention, counters |
-//! | [`limits`] | windows of an hour and a day, paces; random histories of them |
+//! | [`limits`] | windows of an hour and a day, paces; random histories of them, caps included |
+//! | [`caps`] | how often one key may draw |
+//! | [`custody`] | access tokens: who fetches, what is kept |
+//! | [`secrets`] | secrets in what messages say, and their erasure |
+//! | [`doubts`] | deliveries whose outcome nobody knows |
 //! | [`model`] | random histories against a small model |
 //!
 //! Tests that need a PostgreSQL server have one by [`postgres`].
@@ -27,13 +32,18 @@ use async_trait::async_trait;
 use hongyan_core::store::Store;
 
 pub mod accept;
+pub mod caps;
+pub mod custody;
 pub mod deliver;
+pub mod doubts;
 pub mod keep;
 pub mod limits;
 pub mod model;
 pub mod pages;
+pub mod parcels;
 pub mod postgres;
 pub mod recovery;
+pub mod secrets;
 pub mod time;
 pub mod turns;
 mod world;
@@ -65,6 +75,9 @@ macro_rules! conformance {
                 hands_over_after_the_client_hung_up, leaves_ready_what_finds_no_slot, overtakes_nothing_that_waits,
                 same_commit_counts_as_waiting, a_node_that_panics_does_not_end_the_store, gives_back_slots_that_were_not_used, remembers_a_key, keeps_the_first_answer_to_a_key, refuses_a_key_with_another_body,
                 one_of_many_with_the_same_key_is_stored, forgets_a_key_after_a_day, fails_each_alone, skipped_are_stored_and_not_sent;
+            parcels: a_page_is_divided_in_order, skipped_ones_fill_no_parcel, a_parcel_is_due_with_its_latest,
+                parcels_are_born_leased_as_far_as_slots_reach, gives_back_the_slots_of_every_parcel, parcels_are_put_off_apart,
+                parcels_are_recovered_one_by_one, all_parcels_of_a_message_end, later_pages_are_divided;
             deliver: claims_and_settles, records_every_try, a_late_word_of_an_older_lease_changes_nothing, settling_twice_changes_nothing,
                 gives_back_untried, several_events_of_one_delivery_in_one_call, parcels_are_claimed_whole,
                 what_is_deferred_of_a_parcel_stays_one_parcel, tells_what_moved, gone_messages_are_no_error, large_content_is_read_apart, large_parcels_go_through,
@@ -82,6 +95,14 @@ macro_rules! conformance {
                 prunes_old_history_and_nothing_open, ids_lie_above_all_that_is_stored, depths_agree_with_the_truth, pings, refuses_when_closed;
             limits: exactly_the_limit_passes_at_once, a_request_passes_whole_or_not, the_same_request_counts_once, the_hour_rolls,
                 the_day_turns, gives_back_once, limits_survive_a_crash, accounts_are_apart, tokens_stay_under_the_ceiling;
+            caps: exactly_the_cap_counts_at_once, a_key_may_come_twice_in_a_call, every_cap_has_to_have_room,
+                what_counts_is_kept_and_then_forgotten;
+            custody: one_fetches_a_token_for_all, one_of_many_has_the_turn, a_turn_that_has_passed_keeps_nothing,
+                a_failure_is_waited_out, tokens_survive_a_crash;
+            secrets: a_secret_is_erased_after_the_last_delivery, every_end_erases_secrets, every_page_has_to_be_done,
+                secrets_are_erased_in_steps, what_is_gone_has_no_secrets;
+            doubts: a_doubt_names_the_last_try, a_crash_leaves_a_doubt_without_a_provider, doubts_are_listed_in_pages,
+                a_receipt_settles_a_doubt, what_was_restored_is_no_doubt;
         );
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn random_limits_agree() {

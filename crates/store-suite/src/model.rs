@@ -31,7 +31,7 @@ use crate::{
 
 #[derive(Clone, Debug)]
 enum Act {
-    Submit { sms: bool, priority: u8, app: u32, rows: usize, due_in: u64, lives: u64 },
+    Submit { sms: bool, priority: u8, app: u32, rows: usize, parcel_max: usize, due_in: u64, lives: u64 },
     Slots { sms: bool, slots: usize },
     Claim { sms: bool, limit: usize },
     Settle(Vec<(Index, End)>),
@@ -67,9 +67,10 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => Just(End::Expire),
     ];
     let act = prop_oneof![
-        6 => (any::<bool>(), 1u8..=3, 1u32..4, 1usize..5, prop_oneof![3 => Just(0u64), 1 => 1u64..60], 5u64..400).prop_map(
-            |(sms, priority, app, rows, due_in, lives)| Act::Submit { sms, priority, app, rows, due_in, lives }
-        ),
+        6 => (any::<bool>(), 1u8..=3, 1u32..4, 1usize..6, 0usize..6, prop_oneof![3 => Just(0u64), 1 => 1u64..60], 5u64..400)
+            .prop_map(|(sms, priority, app, rows, parcel_max, due_in, lives)| {
+                Act::Submit { sms, priority, app, rows, parcel_max, due_in, lives }
+            }),
         2 => (any::<bool>(), 0usize..4).prop_map(|(sms, slots)| Act::Slots { sms, slots }),
         6 => (any::<bool>(), 1usize..6).prop_map(|(sms, limit)| Act::Claim { sms, limit }),
         6 => prop::collection::vec((any::<Index>(), end), 1..8).prop_map(Act::Settle),
@@ -184,13 +185,14 @@ struct History<'a> {
 impl History<'_> {
     async fn act(&mut self, act: &Act) {
         match act {
-            Act::Submit { sms, priority, app, rows, due_in, lives } => {
+            Act::Submit { sms, priority, app, rows, parcel_max, due_in, lives } => {
                 let people: Vec<String> = (0..*rows).map(|n| format!("user{n}")).collect();
                 let order = Order { to: people, ..to(&[]) }
                     .channel(channel(*sms))
                     .priority(Priority::from_number(*priority).expect("a priority"))
                     .due_in(Duration::from_secs(*due_in))
-                    .lives(Duration::from_secs(*lives));
+                    .lives(Duration::from_secs(*lives))
+                    .parcel_max(*parcel_max);
                 self.submit(Order { app: AppNo(*app), ..order }).await;
             }
             Act::Slots { sms, slots } => self.world.desk.open(channel(*sms), *slots),
@@ -210,15 +212,19 @@ impl History<'_> {
         let (channel, now) = (order.channel, self.world.now);
         let batch = self.world.batch(&order);
         let due = batch.page[0].track.due <= now;
-        let leases = due && self.world.desk.free(channel) > 0 && self.model.may_be_born_leased(channel, now);
-        for delivery in &batch.page {
-            let (message, parcel) = (batch.message.id, batch.page[0].id);
-            self.model.rows.insert(delivery.id, Row { message, parcel, channel, track: delivery.track });
+        let parcels = || batch.page.chunks(batch.parcel_max.max(1));
+        let slots = if due && self.model.may_be_born_leased(channel, now) { self.world.desk.free(channel) } else { 0 };
+        for (parcel, delivery) in parcels().flat_map(|rows| rows.iter().map(|row| (rows[0].id, row))) {
+            let row = Row { message: batch.message.id, parcel, channel, track: delivery.track };
+            self.model.rows.insert(delivery.id, row);
         }
+        let born_leased: Vec<Vec<Id>> =
+            parcels().take(slots).map(|rows| rows.iter().map(|row| row.id).collect()).collect();
         self.model.messages.push(batch.message.id);
         self.world.store().submit(batch, now).await.expect("stored");
         let handed = self.world.desk.take();
-        assert_eq!(handed.len(), usize::from(leases), "born leased exactly where nothing stands in the way");
+        let came: Vec<Vec<Id>> = handed.iter().map(|lease| lease.rows.iter().map(|row| row.id).collect()).collect();
+        assert_eq!(came, born_leased, "born leased exactly as far as slots reach and nothing stands in the way");
         for lease in &handed {
             self.model.leased(lease, now);
         }
@@ -320,6 +326,10 @@ impl History<'_> {
             let due = self.model.rows.values().filter(waiting).map(|row| row.track.due);
             let next = due.filter(|due| *due > self.world.now).min();
             assert_eq!(self.world.store().next_due(channel, self.world.now).await, Ok(next));
+            let unknown = |row: &Row| row.channel == channel && row.track.state == State::Unknown;
+            let unknown: Vec<_> = self.model.rows.iter().filter(|(_, row)| unknown(row)).map(|(id, _)| *id).collect();
+            let doubts = self.world.store().doubts(channel, Timestamp::from_ms(0), None, 1_000).await.expect("lists");
+            assert_eq!(doubts.iter().map(|doubt| doubt.delivery).collect::<Vec<_>>(), unknown);
         }
     }
 }

@@ -3,6 +3,7 @@
 use hongyan_core::{
     delivery::{Reason, State, Track},
     id::Id,
+    limits::PAGE_RECIPIENTS_MAX,
     message::MessageState,
     store::{Addressee, Expansion, NewDelivery, Page},
 };
@@ -12,7 +13,7 @@ use crate::{
     world::{MAIL, World, accepted, to},
 };
 
-fn rest(people: usize) -> Vec<Addressee> {
+pub(crate) fn rest(people: usize) -> Vec<Addressee> {
     let one = |n| Addressee {
         recipient: format!("user{n}"),
         address: if n % 10 == 9 { String::new() } else { format!("user{n}@example.com") },
@@ -22,7 +23,7 @@ fn rest(people: usize) -> Vec<Addressee> {
 }
 
 /// The next page of an expansion, as intake makes it.
-fn page(world: &World<'_>, expansion: &Expansion, size: usize) -> Page {
+pub(crate) fn page(world: &World<'_>, expansion: &Expansion, size: usize) -> Page {
     let people: Vec<_> = expansion.rest.iter().skip(expansion.cursor).take(size).collect();
     let first = world.ids.block(people.len(), 0, world.now).expect("ids");
     let expires = expansion.message.expires;
@@ -39,11 +40,12 @@ fn page(world: &World<'_>, expansion: &Expansion, size: usize) -> Page {
         message: expansion.message.id,
         cursor: expansion.cursor,
         deliveries: deliveries.collect(),
+        parcel_max: PAGE_RECIPIENTS_MAX,
         last: expansion.cursor + people.len() == expansion.rest.len(),
     }
 }
 
-async fn expansion(world: &World<'_>) -> Option<Expansion> {
+pub(crate) async fn expansion(world: &World<'_>) -> Option<Expansion> {
     world.store().expansions(None, 1).await.expect("lists").into_iter().next()
 }
 

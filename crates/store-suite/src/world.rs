@@ -16,6 +16,7 @@ use hongyan_core::{
     content::{Body, Content, Mail},
     delivery::{Event, Policy, Reason, Repeat, State, Track},
     id::{Id, IdSource, IdsExhausted},
+    limits::PAGE_RECIPIENTS_MAX,
     message::{Dialect, Idempotency, Message, MessageState, Priority},
     outcome::{Fault, Outcome, Receipts},
     ports::{Desk, Moved, Progress},
@@ -121,6 +122,7 @@ impl<'a> World<'a> {
             content: Arc::new(content(&order.text)),
             attachments: Arc::new(order.attachments.clone()),
             page: page.collect(),
+            parcel_max: order.parcel_max,
             rest: order.rest.clone(),
         }
     }
@@ -211,6 +213,7 @@ pub struct Order {
     pub text: String,
     pub attachments: Vec<Vec<u8>>,
     pub key: Option<(String, u8)>,
+    pub parcel_max: usize,
     pub rest: Vec<Addressee>,
 }
 
@@ -227,6 +230,7 @@ pub fn to(recipients: &[&str]) -> Order {
         text: "a report".into(),
         attachments: Vec::new(),
         key: None,
+        parcel_max: PAGE_RECIPIENTS_MAX,
         rest: Vec::new(),
     }
 }
@@ -250,6 +254,10 @@ impl Order {
 
     pub fn lives(self, lives: Duration) -> Self {
         Self { lives, ..self }
+    }
+
+    pub fn parcel_max(self, parcel_max: usize) -> Self {
+        Self { parcel_max, ..self }
     }
 
     pub fn key(self, key: &str, fingerprint: u8) -> Self {
@@ -427,6 +435,7 @@ pub fn sample(ids: &IdSource, now: Timestamp, text: &str) -> Result<Batch, IdsEx
             address,
             track: Track::ready(now, expires),
         }],
+        parcel_max: PAGE_RECIPIENTS_MAX,
         rest: Vec::new(),
     })
 }
