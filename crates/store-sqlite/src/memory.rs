@@ -31,6 +31,8 @@ pub(crate) struct Memory {
     pub expire_from: Option<(LaneKey, AppNo, Key)>,
     /// Where the search for old messages goes on.
     pub prune_after: i64,
+    /// Where the search for secrets to erase goes on.
+    pub erase_after: i64,
     /// The rules for events that ask no rules.
     pub any_policy: Policy,
 }
@@ -46,6 +48,7 @@ impl Memory {
             now: Timestamp::from_ms(0),
             expire_from: None,
             prune_after: 0,
+            erase_after: 0,
             any_policy: Policy { repeat: Repeat::AtLeastOnce, retry: RetrySchedule::of([]) },
         };
         let mut count = db.prepare(
@@ -108,6 +111,7 @@ impl Memory {
         self.captured.bytes = self.captured.committed;
         self.expire_from = None;
         self.prune_after = 0;
+        self.erase_after = 0;
     }
 }
 

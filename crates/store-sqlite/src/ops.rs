@@ -2,9 +2,11 @@
 
 pub(crate) mod answer;
 pub(crate) mod cancel;
+pub(crate) mod cap;
 pub(crate) mod capture;
 pub(crate) mod claim;
 pub(crate) mod depth;
+pub(crate) mod erase;
 pub(crate) mod expire;
 pub(crate) mod page;
 pub(crate) mod plan;
@@ -13,4 +15,5 @@ pub(crate) mod quota;
 pub(crate) mod recover;
 pub(crate) mod settle;
 pub(crate) mod submit;
+pub(crate) mod token;
 pub(crate) mod upkeep;

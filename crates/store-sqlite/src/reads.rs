@@ -9,7 +9,7 @@ use hongyan_core::{
     limits,
     message::{Dialect, Message, MessageState},
     setup::{AppNo, ChannelNo, ProviderNo, User},
-    store::{Attempt, Capture, Cargo, Declaration, DeliveryRecord, Expansion, MessageRecord},
+    store::{Attempt, Capture, Cargo, Declaration, DeliveryRecord, Doubt, Expansion, MessageRecord},
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
@@ -173,6 +173,50 @@ pub(crate) fn answer(db: &Connection, app: AppNo, key: &str) -> Outcome<Option<S
         .query_row(params![app.0, key], |row| row.get(0))
         .optional()?;
     Ok(kept.flatten())
+}
+
+/// Whether anything of a message is still to come.
+pub(crate) fn is_open(db: &Connection, message: Id) -> Outcome<bool> {
+    if db.prepare_cached("SELECT 1 FROM expansion WHERE message = ?1")?.exists([message.get()])? {
+        return Ok(true);
+    }
+    let mut open =
+        db.prepare_cached("SELECT 1 FROM delivery WHERE id BETWEEN ?2 AND ?3 AND message = ?1 AND state <= 2")?;
+    for (first, last) in pages(db, message)? {
+        if open.exists([message.get(), first, last])? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Deliveries of a channel whose outcome nobody knows, of those born at `since` or later, in the order of their ids.
+pub(crate) fn doubts(
+    db: &Connection,
+    channel: ChannelNo,
+    since: Timestamp,
+    after: Option<Id>,
+    limit: usize,
+) -> Outcome<Vec<Doubt>> {
+    let after = after.map_or(0, Id::get).max(Id::lowest_at(since).get() - 1);
+    let mut find = db.prepare_cached(
+        "SELECT d.id, coalesce(d.address, d.recipient), a.provider, coalesce(a.started, d.first_try, d.due) \
+         FROM delivery d INDEXED BY doubt LEFT JOIN attempt a ON a.delivery = d.id AND a.no = \
+         (SELECT max(no) FROM attempt WHERE delivery = d.id) \
+         WHERE d.state = 9 AND d.reason IS NOT 'restored' AND d.channel = ?1 AND d.id > ?2 ORDER BY d.id LIMIT ?3",
+    )?;
+    let mut rows = find.query(params![channel.0, after, sql_limit(limit)])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let provider: Option<u32> = row.get(2)?;
+        found.push(Doubt {
+            delivery: id_read(row, 0)?,
+            address: row.get(1)?,
+            provider: provider.map(ProviderNo),
+            at: Timestamp::from_ms(row.get(3)?),
+        });
+    }
+    Ok(found)
 }
 
 /// The version of what is declared.

@@ -255,7 +255,8 @@ fn hold_rest(tx: &mut Transaction<'_>, message: Id, ids: &IdSource, now: Timesta
         };
         let deliveries: Vec<_> = page.iter().enumerate().map(delivery).collect();
         left -= page.len();
-        let page = Page { message, cursor, deliveries, last: left == 0 };
+        // All of them are held: they make no parcel.
+        let page = Page { message, cursor, deliveries, parcel_max: limits::PAGE_RECIPIENTS_MAX, last: left == 0 };
         cursor += page.deliveries.len();
         PageAdd { page, now }.run(tx)?;
     }

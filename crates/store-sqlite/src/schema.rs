@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use hongyan_core::delivery::State;
 use rusqlite::Connection;
 
 /// Marks a file as ours: "HGYN".
@@ -17,15 +18,15 @@ pub(crate) const APPLICATION_ID: u32 = 0x4847_594E;
 pub(crate) const PAGE_BYTES: u32 = 8_192;
 
 /// The schema version that this program writes.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 
 /// How long a connection waits for a lock: nobody of ours holds one for long, but an operator's shell may.
 pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
 
-const MIGRATIONS: [&str; VERSION as usize] = [V1, V2];
+const MIGRATIONS: [&str; VERSION as usize] = [V1, V2, V3];
 
-/// The limit is written into two partial indexes below.
-const _: () = assert!(hongyan_core::limits::CRASHES_BEFORE_ALONE == 3);
+/// These are written into partial indexes below.
+const _: () = assert!(hongyan_core::limits::CRASHES_BEFORE_ALONE == 3 && State::Unknown.number() == 9);
 
 /// Brings the schema from version `from` to [`VERSION`].
 pub(crate) fn migrate(db: &mut Connection, from: u32) -> rusqlite::Result<()> {
@@ -217,6 +218,34 @@ CREATE TABLE meter (
     seen     INTEGER NOT NULL,
     ahead_ns INTEGER NOT NULL       -- after `seen`, in nanoseconds
 ) STRICT, WITHOUT ROWID;
+";
+
+const V3: &str = "
+-- What was admitted under caps (`core`, cap), by key.
+CREATE TABLE tally (
+    key   TEXT PRIMARY KEY,
+    body  BLOB NOT NULL,            -- `Tally::to_bytes`
+    until INTEGER NOT NULL          -- when nothing of it counts any more
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tally_until ON tally (until);
+
+-- The access tokens of providers, and whose turn it is to fetch one (`core`, token).
+CREATE TABLE access_token (
+    key        TEXT PRIMARY KEY,
+    version    INTEGER,             -- of what is kept; this and the next two are null until something is
+    sealed     TEXT,
+    expires    INTEGER,
+    turn       INTEGER NOT NULL,
+    turn_until INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Messages whose content holds a secret, which is erased when nothing of them is to come.
+CREATE TABLE erasure (
+    message INTEGER PRIMARY KEY
+) STRICT;
+
+-- Whose outcome nobody knows, but for what a restore made so: what providers are asked about, in the order of ids.
+CREATE INDEX doubt ON delivery (channel) WHERE state = 9 AND reason IS NOT 'restored';
 ";
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use hongyan_core::{
+    cap::{Cap, Draw, Drawn},
     delivery::Track,
     id::{Id, IdSource},
     pace::Tokens,
@@ -14,11 +15,12 @@ use hongyan_core::{
     quota::{Admission, Admitted, Day, Sums},
     setup::{AppNo, ChannelNo, User},
     store::{
-        Batch, Capture, Captures, Cargo, Change, Commits, Declaration, Declarations, Deliveries, Depth, Expansion,
-        Lease, Limits, MessageRecord, Messages, NodeRecord, Page, PlanChange, Policies, Recovered, StoreResult,
-        Submitted, Upkeep,
+        AccessTokens, Batch, Capture, Captures, Cargo, Change, Commits, Declaration, Declarations, Deliveries, Depth,
+        Doubt, Expansion, Lease, Limits, MessageRecord, Messages, NodeRecord, Page, PlanChange, Policies, Recovered,
+        StoreResult, Submitted, Upkeep,
     },
     time::{Clock, SystemClock, Timestamp},
+    token::{KeptToken, TokenTurn},
 };
 
 use crate::{
@@ -26,9 +28,11 @@ use crate::{
     ops::{
         answer::AnswerKeep,
         cancel::Cancel,
+        cap::CapsDraw,
         capture::CaptureAdd,
         claim::Claim,
         depth::{Depths, NextDue},
+        erase::SecretsErase,
         expire::Expire,
         page::PageAdd,
         plan::{NoteOnce, PlanApply},
@@ -37,6 +41,7 @@ use crate::{
         recover::Recover,
         settle::Settle,
         submit::Submit,
+        token::{TokenAsk, TokenFail, TokenKeep},
         upkeep::Ping,
     },
     readers::Readers,
@@ -122,6 +127,10 @@ impl Messages for SqliteStore {
         Ok(Vec::new())
     }
 
+    async fn secrets_erase(&self, limit: usize) -> StoreResult<usize> {
+        self.inner.writer.write(SecretsErase { limit }).await
+    }
+
     async fn message_cancel(&self, message: Id, now: Timestamp) -> StoreResult<usize> {
         self.inner.writer.write(Cancel { message, now }).await
     }
@@ -153,6 +162,16 @@ impl Deliveries for SqliteStore {
 
     async fn expire(&self, limit: usize, now: Timestamp) -> StoreResult<usize> {
         self.inner.writer.write(Expire { limit, now }).await
+    }
+
+    async fn doubts(
+        &self,
+        channel: ChannelNo,
+        since: Timestamp,
+        after: Option<Id>,
+        limit: usize,
+    ) -> StoreResult<Vec<Doubt>> {
+        self.inner.readers.read(move |db| reads::doubts(db, channel, since, after, limit)).await
     }
 
     async fn next_due(&self, channel: ChannelNo, now: Timestamp) -> StoreResult<Option<Timestamp>> {
@@ -204,6 +223,27 @@ impl Captures for SqliteStore {
 }
 
 #[async_trait]
+impl AccessTokens for SqliteStore {
+    async fn token_ask(&self, key: String, failed: Option<u64>, now: Timestamp) -> StoreResult<TokenTurn> {
+        self.inner.writer.write(TokenAsk { key, failed, now }).await
+    }
+
+    async fn token_keep(
+        &self,
+        key: String,
+        turn: u64,
+        sealed: String,
+        expires: Timestamp,
+    ) -> StoreResult<Option<KeptToken>> {
+        self.inner.writer.write(TokenKeep { key, turn, sealed, expires }).await
+    }
+
+    async fn token_fail(&self, key: String, turn: u64, until: Timestamp) -> StoreResult<()> {
+        self.inner.writer.write(TokenFail { key, turn, until }).await
+    }
+}
+
+#[async_trait]
 impl Limits for SqliteStore {
     async fn window_admit(&self, admission: Admission, now: Timestamp) -> StoreResult<Admitted> {
         self.inner.writer.write(WindowAdmit { admission, now }).await
@@ -219,6 +259,10 @@ impl Limits for SqliteStore {
 
     async fn tokens_take(&self, key: String, rate: f64, burst: u32, want: u32, now: Timestamp) -> StoreResult<Tokens> {
         self.inner.writer.write(TokensTake { key, rate, burst, want, now }).await
+    }
+
+    async fn caps_draw(&self, caps: Vec<Cap>, draws: Vec<Draw>, now: Timestamp) -> StoreResult<Vec<Drawn>> {
+        self.inner.writer.write(CapsDraw { caps, draws, now }).await
     }
 }
 
@@ -257,7 +301,7 @@ impl Upkeep for SqliteStore {
     }
 
     async fn prune(&self, before: Timestamp, limit: usize, now: Timestamp) -> StoreResult<bool> {
-        Ok(self.inner.writer.write(Prune { before, limit, now }).await? >= limit)
+        self.inner.writer.write(Prune { before, limit, now }).await
     }
 
     async fn ping(&self, now: Timestamp) -> StoreResult<()> {

@@ -271,7 +271,7 @@ async fn expanding(place: &Place, store: &SqliteStore, begun: bool) -> Id {
             track: who.skipped.map_or(Track::ready(NOW, expires), |why| Track::skipped(why, NOW, expires)),
         };
         let deliveries = rest(1_000).into_iter().enumerate().map(delivery).collect();
-        let page = Page { message: id, cursor: 0, deliveries, last: false };
+        let page = Page { message: id, cursor: 0, deliveries, parcel_max: 1_000, last: false };
         assert_eq!(store.page_add(page, NOW).await, Ok(true));
     }
     id

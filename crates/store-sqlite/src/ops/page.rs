@@ -10,7 +10,7 @@ use rusqlite::{OptionalExtension, params};
 use crate::{
     audience::expansion_end,
     operation::Operation,
-    ops::submit::{Page, Parcel},
+    ops::submit::{Page, Parcel, runs},
     row::priority_read,
     transaction::Transaction,
     trouble::{Outcome, Trouble},
@@ -31,7 +31,7 @@ impl Operation for PageAdd {
 
     fn run(&self, tx: &mut Transaction<'_>) -> Outcome<bool> {
         tx.memory.see(self.now);
-        let NewPage { message, cursor, deliveries, last } = &self.page;
+        let NewPage { message, cursor, deliveries, parcel_max, last } = &self.page;
         let here = i64::try_from(*cursor).unwrap_or(i64::MAX);
         let next = here.saturating_add(i64::try_from(deliveries.len()).unwrap_or(i64::MAX));
         let moved = tx
@@ -57,8 +57,10 @@ impl Operation for PageAdd {
             .optional()?
             .ok_or_else(|| Trouble::Damaged(format!("message {message} is being expanded and is not there")))?;
         let page = Page { message: *message, app, priority: priority?, channel };
-        let parcel = page.parcel(deliveries).unwrap_or(Parcel { id: head.id, due: self.now });
-        page.insert(tx, deliveries, parcel, None)?;
+        for run in runs(deliveries, *parcel_max) {
+            let parcel = Parcel::of(run).unwrap_or(Parcel { id: head.id, due: self.now });
+            page.insert(tx, run, parcel, None)?;
+        }
         Ok(true)
     }
 }

@@ -1,5 +1,5 @@
 //! Forgetting history: old messages in the order of their ids, a few at a time, never one with an open delivery; and
-//! idempotency keys whose time is over.
+//! idempotency keys and tallies whose time is over.
 
 use hongyan_core::{id::Id, limits, time::Timestamp};
 use rusqlite::{Connection, params};
@@ -17,11 +17,21 @@ pub(crate) struct Prune {
 const KEPT_MAX: usize = 10_000;
 
 impl Operation for Prune {
-    type Answer = usize;
+    /// Whether there may be more to forget.
+    type Answer = bool;
 
-    fn run(&self, tx: &mut Transaction<'_>) -> Outcome<usize> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Outcome<bool> {
         tx.memory.see(self.now);
-        keys_forget(tx.db, self.now, self.limit)?;
+        let keys = keys_forget(tx.db, self.now, self.limit)?;
+        let tallies = tallies_forget(tx.db, self.now, self.limit)?;
+        let messages = self.messages_forget(tx)?;
+        Ok([keys, tallies, messages].into_iter().any(|forgotten| forgotten >= self.limit))
+    }
+}
+
+impl Prune {
+    /// Forgets old messages, at most `limit`; answers how many.
+    fn messages_forget(&self, tx: &mut Transaction<'_>) -> Outcome<usize> {
         let (mut pruned, mut kept) = (0, 0);
         while pruned < self.limit && kept < KEPT_MAX {
             let Some((id, accepted)) = message_after(tx.db, tx.memory.prune_after)? else {
@@ -34,7 +44,7 @@ impl Operation for Prune {
                 break;
             }
             tx.memory.prune_after = id.get();
-            if accepted < self.before && !is_open(tx.db, id)? {
+            if accepted < self.before && !reads::is_open(tx.db, id)? {
                 message_delete(tx.db, id)?;
                 pruned += 1;
             } else {
@@ -45,17 +55,24 @@ impl Operation for Prune {
     }
 }
 
-/// Forgets keys whose time is over, at most `limit`.
-fn keys_forget(db: &Connection, now: Timestamp, limit: usize) -> Outcome<()> {
+/// Forgets keys whose time is over, at most `limit`; answers how many.
+fn keys_forget(db: &Connection, now: Timestamp, limit: usize) -> Outcome<usize> {
     let mut over = db.prepare_cached("SELECT app, key FROM idempotency WHERE expires <= ?1 LIMIT ?2")?;
     let keys: Vec<(u32, String)> = over
         .query_map(params![now.ms(), i64::try_from(limit).unwrap_or(i64::MAX)], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     let mut forget = db.prepare_cached("DELETE FROM idempotency WHERE app = ?1 AND key = ?2")?;
-    for (app, key) in keys {
+    for (app, key) in &keys {
         forget.execute(params![app, key])?;
     }
-    Ok(())
+    Ok(keys.len())
+}
+
+/// Forgets tallies of which nothing counts any more, at most `limit`; answers how many.
+fn tallies_forget(db: &Connection, now: Timestamp, limit: usize) -> Outcome<usize> {
+    let over =
+        "DELETE FROM tally WHERE key IN (SELECT key FROM tally INDEXED BY tally_until WHERE until <= ?1 LIMIT ?2)";
+    Ok(db.prepare_cached(over)?.execute(params![now.ms(), i64::try_from(limit).unwrap_or(i64::MAX)])?)
 }
 
 fn message_after(db: &Connection, after: i64) -> Outcome<Option<(Id, Timestamp)>> {
@@ -63,20 +80,6 @@ fn message_after(db: &Connection, after: i64) -> Outcome<Option<(Id, Timestamp)>
     let mut rows = find.query([after])?;
     let Some(row) = rows.next()? else { return Ok(None) };
     Ok(Some((id_read(row, 0)?, Timestamp::from_ms(row.get(1)?))))
-}
-
-fn is_open(db: &Connection, message: Id) -> Outcome<bool> {
-    if db.prepare_cached("SELECT 1 FROM expansion WHERE message = ?1")?.exists([message.get()])? {
-        return Ok(true);
-    }
-    let mut open =
-        db.prepare_cached("SELECT 1 FROM delivery WHERE id BETWEEN ?2 AND ?3 AND message = ?1 AND state <= 2")?;
-    for (first, last) in reads::pages(db, message)? {
-        if open.exists([message.get(), first, last])? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 fn message_delete(db: &Connection, message: Id) -> Outcome<()> {
@@ -90,6 +93,7 @@ fn message_delete(db: &Connection, message: Id) -> Outcome<()> {
     }
     for sql in [
         "DELETE FROM page WHERE message = ?1",
+        "DELETE FROM erasure WHERE message = ?1",
         "DELETE FROM content WHERE message = ?1",
         "DELETE FROM attachment WHERE message = ?1",
         "DELETE FROM message WHERE id = ?1",

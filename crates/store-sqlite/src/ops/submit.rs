@@ -68,6 +68,9 @@ impl Operation for Submit {
                 body
             ])?;
         }
+        if batch.content.has_secret() {
+            tx.db.prepare_cached("INSERT INTO erasure VALUES (?1)")?.execute([batch.message.id.get()])?;
+        }
         if let Some(rest) = &self.rest {
             expansion_insert(tx.db, batch.message.id, rest)?;
         }
@@ -77,14 +80,17 @@ impl Operation for Submit {
             priority: batch.message.priority,
             channel: batch.channel,
         };
-        if let Some(parcel) = page.parcel(&batch.page) {
+        for run in runs(&batch.page, batch.parcel_max) {
+            let Some(parcel) = Parcel::of(run) else {
+                page.insert(tx, run, Parcel { id: batch.message.id, due: self.now }, None)?;
+                continue;
+            };
+            // A parcel that found no slot waits, and whatever follows it waits behind it.
             let born_leased = parcel.due <= self.now && slot_free(tx, batch.channel, self.now)?;
-            let rows = page.insert(tx, &batch.page, parcel, born_leased.then_some(self.now))?;
+            let rows = page.insert(tx, run, parcel, born_leased.then_some(self.now))?;
             if born_leased {
                 tx.hand_over(self.lease(parcel.id, rows));
             }
-        } else {
-            page.insert(tx, &batch.page, Parcel { id: batch.message.id, due: self.now }, None)?;
         }
         Ok(Submitted::Stored)
     }
@@ -127,22 +133,42 @@ pub(crate) struct Page {
     pub channel: ChannelNo,
 }
 
-/// The one parcel of a page.
+/// A parcel of a page.
 #[derive(Clone, Copy)]
 pub(crate) struct Parcel {
     pub id: Id,
     pub due: Timestamp,
 }
 
-impl Page {
-    /// The parcel that a page's ready deliveries make: the first one's id, and one due time for all, the latest.
-    pub(crate) fn parcel(&self, deliveries: &[NewDelivery]) -> Option<Parcel> {
-        let ready = || deliveries.iter().filter(|delivery| delivery.track.state == State::Ready);
+impl Parcel {
+    /// The parcel that the ready ones of a run make: the first one's id, and one due time for all, the latest.
+    pub(crate) fn of(run: &[NewDelivery]) -> Option<Self> {
+        let ready = || run.iter().filter(|delivery| is_ready(delivery));
         let id = ready().next()?.id;
-        Some(Parcel { id, due: ready().map(|delivery| delivery.track.due).max()? })
+        Some(Self { id, due: ready().map(|delivery| delivery.track.due).max()? })
     }
+}
 
-    /// Inserts a page; those that are ready, leased at once where `lease_at` says so. Answers the leased rows.
+/// Divides a page into runs with `parcel_max` ready deliveries each, the last perhaps with fewer: a parcel, and those among it and
+/// behind it that get nothing.
+pub(crate) fn runs(page: &[NewDelivery], parcel_max: usize) -> impl Iterator<Item = &[NewDelivery]> {
+    let mut ready = 0;
+    page.chunk_by(move |this, next| {
+        ready += usize::from(is_ready(this));
+        let ends = is_ready(next) && ready >= parcel_max.max(1);
+        if ends {
+            ready = 0;
+        }
+        !ends
+    })
+}
+
+fn is_ready(delivery: &NewDelivery) -> bool {
+    delivery.track.state == State::Ready
+}
+
+impl Page {
+    /// Inserts a run of a page; those that are ready, leased at once where `lease_at` says so. Answers the leased rows.
     pub(crate) fn insert(
         &self,
         tx: &mut Transaction<'_>,
@@ -153,7 +179,7 @@ impl Page {
         let mut leased = Vec::new();
         for delivery in deliveries {
             let mut track = delivery.track;
-            if track.state == State::Ready {
+            if is_ready(delivery) {
                 track.due = parcel.due;
                 if let Some(now) = lease_at
                     && let Some(claimed) = step(&track, &Event::Claim, &tx.memory.any_policy, now)
