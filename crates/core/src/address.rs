@@ -335,7 +335,9 @@ mod tests {
         ] {
             assert_eq!(Phone::national(country, number).expect("a number").as_str(), whole);
         }
-        for (country, number) in [("86", ""), ("86", "+8613800000001"), ("86", "138 0000"), ("", "0138"), ("86", "1234567890123456")] {
+        for (country, number) in
+            [("86", ""), ("86", "+8613800000001"), ("86", "138 0000"), ("", "0138"), ("86", "1234567890123456")]
+        {
             assert!(Phone::national(country, number).is_err(), "{country} {number}");
         }
         assert_eq!(Phone::parse("+8613800000001").expect("valid").mainland(), Some("13800000001"));

@@ -372,7 +372,7 @@ fn finish(track: &Track, outcome: &Outcome, roll: Roll, policy: &Policy, now: Ti
         Outcome::Deferred { after, fault: Fault::Provider } => {
             Some(wait(finished, after.unwrap_or_else(|| fault_wait(&finished, roll, now)), Reason::ProviderFault))
         }
-        Outcome::Throttled { until, .. } => Some(wait(finished, roll.jitter(until.since(now)), Reason::Throttled)),
+        Outcome::Throttled { until, .. } => Some(wait(finished, roll.no_earlier(until.since(now)), Reason::Throttled)),
         Outcome::Misconfigured => Some(wait(finished, fault_wait(&finished, roll, now), Reason::Misconfigured)),
         Outcome::Unknown if policy.repeat.allows(finished.first_try, now) => {
             let again = Track { maybe_duplicate: true, ..tried };

@@ -11,6 +11,8 @@ pub struct RetrySchedule {
 
 /// How far jitter moves a wait: ±20 %.
 const JITTER: f64 = 0.2;
+/// How much later than it must something comes back that was told when.
+const LATER_MAX: Duration = Duration::from_secs(60);
 
 impl RetrySchedule {
     /// Mail: 30 s, 2 m, 10 m, 30 m, 1 h, 2 h, 4 h, then every 4 h.
@@ -47,6 +49,11 @@ impl Roll {
     pub fn jitter(self, wait: Duration) -> Duration {
         wait.mul_f64(1.0 - JITTER + 2.0 * JITTER * self.0)
     }
+
+    /// `wait` made longer, for half of all rolls by up to 20 %, but a minute at most: who was told when to come back is never early.
+    pub fn no_earlier(self, wait: Duration) -> Duration {
+        wait + wait.mul_f64(JITTER).min(LATER_MAX).mul_f64((2.0 * self.0 - 1.0).max(0.0))
+    }
 }
 
 #[cfg(test)]
@@ -69,6 +76,8 @@ mod tests {
             let mail = RetrySchedule::mail();
             let (plain, moved) = (mail.wait(tries, Roll::NONE), mail.wait(tries, Roll::new(unit)));
             prop_assert!(moved >= plain.mul_f64(0.799) && moved <= plain.mul_f64(1.201));
+            let later = Roll::new(unit).no_earlier(plain);
+            prop_assert!(later >= plain && later <= plain.mul_f64(1.201) && later <= plain + LATER_MAX);
         }
     }
 }

@@ -16,10 +16,9 @@ use crate::{cap::Cap, limits};
 mod provider;
 
 pub use provider::{
-    AliyunProvider, CaptureProvider, Dkim, NoticeFields, Provider, ProviderKind, SmsTemplate, SmtpProvider, TencentProvider,
-    TencentVoiceProvider, TestProvider, Tls, WechatProvider, WecomProvider,
+    AliyunProvider, CaptureProvider, Dkim, NoticeFields, Provider, ProviderKind, SmsTemplate, SmtpProvider,
+    TencentProvider, TencentVoiceProvider, TestProvider, Tls, WechatProvider, WecomProvider,
 };
-
 
 /// An app's number in the store. It never changes and is never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -275,7 +274,8 @@ impl Setup {
 
     /// How many recipients of `channel` one call may carry, by whichever of its providers.
     pub fn call_recipients_max(&self, channel: &Channel) -> usize {
-        let providers = channel.providers.iter().filter_map(|no| self.provider(*no)).filter(|provider| provider.enabled);
+        let providers =
+            channel.providers.iter().filter_map(|no| self.provider(*no)).filter(|provider| provider.enabled);
         let max = providers.map(|provider| provider.kind.call_recipients_max()).min();
         max.unwrap_or(limits::PAGE_RECIPIENTS_MAX)
     }

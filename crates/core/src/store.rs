@@ -6,10 +6,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-pub use crate::{
-    lease::{Cargo, Lease, LeasedRow},
-    node::{Commits, NodeRecord},
-};
 use crate::{
     cap::{Cap, Draw, Drawn},
     content::Content,
@@ -22,6 +18,10 @@ use crate::{
     setup::{AppNo, ChannelNo, ProviderNo, User},
     time::{Clock, Timestamp},
     token::{KeptToken, TokenTurn},
+};
+pub use crate::{
+    lease::{Cargo, Lease, LeasedRow},
+    node::{Commits, NodeRecord},
 };
 
 /// Trouble with the store. `certain` says whether the operation certainly did not happen.

@@ -5,9 +5,10 @@ use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use hongyan_core::{
-    channel::{Parcel, Recipient},
+    cap::{Draw, Drawn},
+    channel::{Parcel, Recipient, RecipientCaps},
     delivery::Event,
-    outcome::{Fault, Outcome, Verdict},
+    outcome::{Fault, Outcome, Scope, Verdict},
     retry::Roll,
     store::{Attempt, Cargo, Change, Lease, LeasedRow, StoreError},
 };
@@ -17,6 +18,9 @@ use crate::{line::Line, metrics::Counters, settler::Finished, shared::Shared, wi
 
 /// How long a delivery waits before another provider gets it.
 const ALTERNATIVE_WAIT: Duration = Duration::from_millis(100);
+
+/// What a try says that was not made because of [`RecipientCaps`].
+const HELD_BACK: &str = "the recipient has had as many messages as the provider lets one have in a while";
 
 /// A leased parcel in the hands of a provider's line.
 pub(crate) struct Call {
@@ -46,12 +50,6 @@ impl Call {
             return Called::Untried;
         }
         self.expire(shared).await;
-        if self.line.policy.repeat.needs_intent() {
-            self.intend(shared).await;
-        }
-        if self.lease.rows.is_empty() {
-            return Called::Untried;
-        }
         let cargo = match self.cargo(shared).await {
             Ok(cargo) => cargo,
             Err(event) => {
@@ -59,6 +57,15 @@ impl Call {
                 return Called::Untried;
             }
         };
+        if let Some(caps) = self.line.sender.recipient_caps(&cargo.content) {
+            self.hold_back(caps, shared).await;
+        }
+        if self.line.policy.repeat.needs_intent() {
+            self.intend(shared).await;
+        }
+        if self.lease.rows.is_empty() {
+            return Called::Untried;
+        }
         if self.lease.rows.iter().any(|row| !shared.store.holds(row.id, row.track.lease)) {
             // The node stood still since it was about to call; others may have judged what it meant to do.
             self.settle_all(shared, not_sent).await;
@@ -174,6 +181,43 @@ impl Call {
         self.settle_rows(shared, late, |_| Event::Expire).await;
     }
 
+    /// Whoever has had as much as the provider lets one recipient have waits until there is room again.
+    async fn hold_back(&mut self, caps: RecipientCaps, shared: &Shared) {
+        let rows = std::mem::take(&mut self.lease.rows);
+        let now = shared.clock.now();
+        let provider = self.line.provider.no.0;
+        let draws = rows.iter().map(|row| Draw {
+            key: format!("recipient/{provider}/{}", row.address.to_lowercase()),
+            amount: caps.amount,
+        });
+        let drawn = match shared.store.caps_draw(caps.caps, draws.collect(), now).await {
+            Ok(drawn) => drawn,
+            Err(error) => {
+                tracing::warn!(%error, "a recipient's cap cannot be looked up for now; the parcel is given back");
+                return self.settle_rows(shared, rows, not_sent).await;
+            }
+        };
+        let mut held_back = Vec::new();
+        for (row, drawn) in rows.into_iter().zip(drawn) {
+            match drawn {
+                Drawn::Yes => self.lease.rows.push(row),
+                Drawn::No { until } => {
+                    let outcome = Outcome::Throttled { scope: Scope::Recipient, until };
+                    let attempt = Attempt {
+                        provider: self.line.provider.no,
+                        started: now,
+                        took_ms: 0,
+                        outcome: outcome.as_str().to_owned(),
+                        reply: HELD_BACK.to_owned(),
+                    };
+                    let event = Event::Finish { lease: row.track.lease, outcome, roll: Roll::new(rand::random()) };
+                    held_back.push(self.change(&row, event, Some(attempt)));
+                }
+            }
+        }
+        self.settle_changes(shared, held_back).await;
+    }
+
     /// Records that the call is about to be made; rows that somebody else has taken meanwhile drop out.
     async fn intend(&mut self, shared: &Shared) {
         let rows = std::mem::take(&mut self.lease.rows);
@@ -204,10 +248,14 @@ impl Call {
     }
 
     async fn settle_rows(&self, shared: &Shared, rows: Vec<LeasedRow>, event: impl Fn(u32) -> Event) {
-        if rows.is_empty() {
+        let changes = rows.iter().map(|row| self.change(row, event(row.track.lease), None)).collect();
+        self.settle_changes(shared, changes).await;
+    }
+
+    async fn settle_changes(&self, shared: &Shared, changes: Vec<Change>) {
+        if changes.is_empty() {
             return;
         }
-        let changes = rows.iter().map(|row| self.change(row, event(row.track.lease), None)).collect();
         let (accepted, counters) = (self.lease.accepted, Some(self.counters.clone()));
         shared.settler.settle(Finished { changes, accepted, counters, slot: self.slot.share() }).await;
     }

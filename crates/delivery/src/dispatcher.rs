@@ -21,6 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     line::Line,
     metrics::DeliveryMetrics,
+    questions::{self, Questions},
     settler::Settler,
     shared::Shared,
     station::{Route, Station},
@@ -53,6 +54,7 @@ pub struct Dispatcher {
     /// The claim and send loops.
     loops: TaskTracker,
     settler: Mutex<Option<JoinHandle<()>>>,
+    questions: Questions,
 }
 
 impl Dispatcher {
@@ -77,12 +79,30 @@ impl Dispatcher {
             lines: Mutex::default(),
             loops: TaskTracker::new(),
             settler: Mutex::new(Some(tokio::spawn(recording))),
+            questions: Questions::default(),
         })
     }
 
     /// Lets the stations claim. What the node held when it last stopped must have been recovered before.
     pub fn start(&self) {
         self.shared.started.cancel();
+    }
+
+    /// Asks providers what became of deliveries whose outcome nobody knows, until the dispatcher stops.
+    pub async fn ask_providers(&self) {
+        while !self.shared.stopping.is_cancelled() {
+            tokio::time::sleep(questions::ROUND).await;
+            let stations = self.stations.read().unwrap_or_else(PoisonError::into_inner).clone();
+            for (channel, station) in stations {
+                let lines = station.lines();
+                if !lines.iter().any(|line| line.sender.answers_questions()) {
+                    continue;
+                }
+                if let Err(error) = self.questions.round(channel, &lines, &self.shared).await {
+                    tracing::warn!(%error, "providers cannot be asked about unknown outcomes for now");
+                }
+            }
+        }
     }
 
     /// Takes over what is declared: opens new and changed providers, retires old ones, tells every station what it has.

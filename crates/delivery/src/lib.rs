@@ -13,7 +13,8 @@
 //! | `pacer` | a provider's rate, held by all nodes together |
 //! | `call` | one parcel through one provider |
 //! | `settler` | outcomes, recorded many at a time; when they cannot be recorded, sending stops |
-//! | `upkeep` | expiry of what waits in vain, retention |
+//! | `questions` | what became of deliveries whose outcome nobody knows |
+//! | `upkeep` | expiry of what waits in vain, secrets of what is over, retention |
 
 mod breaker;
 mod call;
@@ -21,6 +22,7 @@ mod dispatcher;
 mod line;
 mod metrics;
 mod pacer;
+mod questions;
 mod settler;
 mod shared;
 mod station;

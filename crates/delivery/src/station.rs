@@ -99,6 +99,11 @@ impl Station {
         })
     }
 
+    /// Its providers, the preferred one first.
+    pub(crate) fn lines(&self) -> Vec<Arc<Line>> {
+        self.plan().routes.iter().map(|route| Arc::clone(&route.line)).collect()
+    }
+
     /// Takes over what is declared: whether the channel is held (paused or disabled) and its providers, the preferred first.
     pub(crate) fn declare(&self, held: bool, routes: Vec<Route>) {
         *self.plan() = Plan { held, routes };

@@ -1,5 +1,5 @@
 //! What has to be done now and then: take over what dead nodes held, expire what waits in vain on a channel that nobody claims
-//! from, and forget history that is older than the retention.
+//! from, erase the secrets of what is over, and forget history that is older than the retention.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use hongyan_core::{
     time::Clock,
 };
 
-/// How often it looks for what dead nodes held.
+/// How often it looks for what dead nodes held, and for secrets of what is over.
 const TAKE_OVER: Duration = Duration::from_secs(1);
 /// How often it looks for what is over.
 const ROUND: Duration = Duration::from_secs(10);
@@ -38,6 +38,9 @@ impl Upkeeper {
     async fn take_over(&self) {
         loop {
             tokio::time::sleep(TAKE_OVER).await;
+            if let Err(error) = self.erase().await {
+                tracing::warn!(%error, "secrets of what is over cannot be erased for now");
+            }
             match self.store.recover(Arc::clone(&self.policies), self.clock.now()).await {
                 Ok(found) if found == Recovered::default() => {}
                 Ok(found) => tracing::warn!(
@@ -49,6 +52,13 @@ impl Upkeeper {
                 Err(error) => tracing::warn!(%error, "what dead nodes held cannot be taken over for now"),
             }
         }
+    }
+
+    async fn erase(&self) -> StoreResult<()> {
+        while self.store.secrets_erase(STEP).await? >= STEP {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 
     async fn tidy(&self) {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use hongyan_core::{
+    cap::{Cap, Draw, Drawn},
     id::Id,
     pace::Meter,
     quota::{Admission, Admitted, Day, Sums},
@@ -43,6 +44,10 @@ impl Limits for Meters {
     }
 
     async fn window_used(&self, _: String, _: Day, _: Timestamp) -> StoreResult<Sums> {
+        unreachable!("only paces are asked for")
+    }
+
+    async fn caps_draw(&self, _: Vec<Cap>, _: Vec<Draw>, _: Timestamp) -> StoreResult<Vec<Drawn>> {
         unreachable!("only paces are asked for")
     }
 }
