@@ -21,14 +21,18 @@ use hongyan_core::{
     time::Clock,
 };
 
+pub mod aliyun;
 pub mod capture;
+mod cloud;
 pub mod dkim;
 mod error;
 pub mod http;
 pub mod mail;
 pub mod smtp;
 pub mod test;
+pub mod token;
 
+pub use aliyun::Aliyun;
 pub use capture::Capture;
 pub use error::OpenError;
 pub use smtp::{Smtp, Timeouts};

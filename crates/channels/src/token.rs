@@ -1,0 +1,258 @@
+//! Access tokens of provider accounts: one for all nodes, kept sealed in the store, and a copy in memory
+//! (`contracts/providers.md` 1.1, 2 and 9.5). Whoever finds it missing, old or refused takes the store's turn to fetch a new
+//! one; on a node, one caller at a time asks the store, and whoever has a good token asks nobody.
+//!
+//! After a fetch that failed, nobody asks the provider again for some seconds: it blocks callers who ask too often.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use hongyan_core::{
+    outcome::{Outcome, Verdict},
+    ports::Sealer,
+    setup::Secret,
+    store::AccessTokens,
+    time::{Clock, Timestamp},
+    token::TokenTurn,
+};
+use ring::digest::{Context, SHA256};
+use tokio::time::sleep;
+
+use crate::http::deferred;
+
+/// A token is replaced so long before it expires: in its last five minutes the provider gives a new one beside it.
+const RENEWED_BEFORE: Duration = Duration::from_secs(300);
+/// How long at least a token is used, should it live hardly longer than that.
+const USED_MIN: Duration = Duration::from_secs(60);
+/// How often, and after what wait each, somebody looks for the token that another fetches.
+const LOOKS: u32 = 20;
+const LOOK_WAIT: Duration = Duration::from_millis(200);
+/// The pause after a fetch that failed.
+const PAUSE: Duration = Duration::from_secs(3);
+/// The longest pause where it is the settings that are wrong: it doubles from one failure to the next.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+/// So many accounts are remembered: those of providers and, for a while, those that callers name.
+const ACCOUNTS_MAX: usize = 256;
+
+/// The name of an account's token in the store: a hash, for one of its parts is a secret.
+pub fn key(kind: &str, base_url: &str, id: &str, secret: &Secret) -> String {
+    let mut hash = Context::new(&SHA256);
+    for part in [kind, base_url, id, secret.expose()] {
+        hash.update(&part.len().to_le_bytes());
+        hash.update(part.as_bytes());
+    }
+    hash.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The place for which the token under `key` is sealed.
+fn place(key: &str) -> String {
+    format!("token/{key}")
+}
+
+/// A token to use.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// The token.
+    pub secret: Secret,
+    /// By which it is told apart from those before and after it.
+    pub version: u64,
+    expires: Timestamp,
+}
+
+/// What a provider gave.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// The token.
+    pub token: Secret,
+    /// How long it is good for.
+    pub expires_in: Duration,
+}
+
+/// The tokens of a provider.
+pub struct Tokens {
+    store: Arc<dyn AccessTokens>,
+    sealer: Arc<dyn Sealer>,
+    clock: Arc<dyn Clock>,
+    accounts: Mutex<HashMap<String, Arc<Account>>>,
+}
+
+#[derive(Default)]
+struct Account {
+    held: Mutex<Option<Token>>,
+    /// Whoever asks the store holds it.
+    asking: tokio::sync::Mutex<Trouble>,
+}
+
+/// What went wrong last, and may do so again.
+#[derive(Default)]
+struct Trouble {
+    failures: u32,
+    last: Option<(Verdict, Timestamp)>,
+}
+
+impl Tokens {
+    /// The tokens that are kept in `store`.
+    pub fn new(store: Arc<dyn AccessTokens>, sealer: Arc<dyn Sealer>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, sealer, clock, accounts: Mutex::default() }
+    }
+
+    /// A token for `account` (a [`key`]) that is not the one of version `failed`, which the provider refused. `fetch` is only
+    /// run where it is this caller's turn.
+    ///
+    /// # Errors
+    /// The verdict for whatever was to be sent with it, which certainly was not: that of `fetch`, or that the token could not be
+    /// had for now.
+    pub async fn get<F>(&self, account: &str, failed: Option<u64>, fetch: F) -> Result<Token, Verdict>
+    where
+        F: Future<Output = Result<Fetched, Verdict>> + Send,
+    {
+        let remembered = self.account(account);
+        if let Some(token) = remembered.good(failed, self.clock.now()) {
+            return Ok(token);
+        }
+        let mut trouble = remembered.asking.lock().await;
+        if let Some(token) = remembered.good(failed, self.clock.now()) {
+            return Ok(token);
+        }
+        let found = self.find(account, failed, fetch, &mut trouble).await;
+        match &found {
+            Ok(token) => {
+                *trouble = Trouble::default();
+                *lock(&remembered.held) = Some(token.clone());
+            }
+            Err(verdict) if trouble.last.as_ref().is_none_or(|(_, until)| *until <= self.clock.now()) => {
+                trouble.last = Some((verdict.clone(), self.clock.now() + PAUSE));
+            }
+            Err(_) => {}
+        }
+        found
+    }
+
+    /// Finds the token in the store, fetches it, or waits until another has.
+    async fn find<F>(
+        &self,
+        key: &str,
+        mut failed: Option<u64>,
+        fetch: F,
+        trouble: &mut Trouble,
+    ) -> Result<Token, Verdict>
+    where
+        F: Future<Output = Result<Fetched, Verdict>> + Send,
+    {
+        for _ in 0..LOOKS {
+            let now = self.clock.now();
+            let turn = self.store.token_ask(key.to_owned(), failed, now).await;
+            match turn.map_err(|error| deferred(format!("no access token: {error}")))? {
+                TokenTurn::Kept(kept) => match self.sealer.open(&place(key), &kept.sealed) {
+                    Ok(secret) => return Ok(Token { secret, version: kept.version, expires: kept.expires }),
+                    // Sealed with a key that is gone: of no more use than one that was refused.
+                    Err(_) => failed = Some(kept.version),
+                },
+                TokenTurn::Mine(turn) => return self.fetch(key, turn, fetch, trouble).await,
+                TokenTurn::Theirs { .. } => match &trouble.last {
+                    Some((verdict, until)) if *until > now => return Err(verdict.clone()),
+                    _ => sleep(LOOK_WAIT).await,
+                },
+            }
+        }
+        Err(deferred("no access token: another node fetches one, or waits after it could not"))
+    }
+
+    /// It is this caller's turn.
+    async fn fetch<F>(&self, key: &str, turn: u64, fetch: F, trouble: &mut Trouble) -> Result<Token, Verdict>
+    where
+        F: Future<Output = Result<Fetched, Verdict>> + Send,
+    {
+        let begun = self.clock.now();
+        let fetched = match fetch.await {
+            Ok(fetched) => fetched,
+            Err(verdict) => {
+                trouble.failures = trouble.failures.saturating_add(1);
+                let until = pause(&verdict, trouble.failures, self.clock.now());
+                trouble.last = Some((verdict.clone(), until));
+                // Where this fails, the turn ends by itself.
+                let _ = self.store.token_fail(key.to_owned(), turn, until).await;
+                return Err(verdict);
+            }
+        };
+        let expires = begun + lifetime(fetched.expires_in);
+        let sealed = self.sealer.seal(&place(key), &fetched.token);
+        let sealed = sealed.map_err(|error| deferred(format!("no access token: {error}")))?;
+        if let Err(error) = self.store.token_keep(key.to_owned(), turn, sealed, expires).await {
+            // Good all the same: the others will fetch their own.
+            tracing::warn!(error = %error, "an access token could not be kept for the other nodes");
+        }
+        // Where the turn has passed to another, its token has a higher number, and this one serves until it is refused.
+        Ok(Token { secret: fetched.token, version: turn, expires })
+    }
+
+    fn account(&self, key: &str) -> Arc<Account> {
+        let mut accounts = lock(&self.accounts);
+        if let Some(account) = accounts.get(key) {
+            return Arc::clone(account);
+        }
+        if accounts.len() >= ACCOUNTS_MAX {
+            // What is forgotten is in the store; who waits for it keeps what they have in hand.
+            accounts.clear();
+        }
+        Arc::clone(accounts.entry(key.to_owned()).or_default())
+    }
+}
+
+impl Account {
+    fn good(&self, failed: Option<u64>, now: Timestamp) -> Option<Token> {
+        let held = lock(&self.held);
+        held.as_ref().filter(|token| token.expires > now && Some(token.version) != failed).cloned()
+    }
+}
+
+/// How long a token is used that is good for `expires_in`.
+fn lifetime(expires_in: Duration) -> Duration {
+    expires_in.saturating_sub(RENEWED_BEFORE).max(USED_MIN.min(expires_in))
+}
+
+/// Until when nobody asks again, after so many failures.
+fn pause(verdict: &Verdict, failures: u32, now: Timestamp) -> Timestamp {
+    match verdict.outcome {
+        Outcome::Throttled { until, .. } => until,
+        Outcome::Misconfigured => now + (PAUSE * 2_u32.saturating_pow(failures - 1)).min(PAUSE_MAX),
+        _ => now + PAUSE,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
+
+    #[test]
+    fn a_token_is_replaced_before_it_expires_and_used_a_minute_at_least() {
+        for (expires_in, used) in [(7_200, 6_900), (361, 61), (360, 60), (300, 60), (45, 45), (0, 0)] {
+            assert_eq!(lifetime(Duration::from_secs(expires_in)).as_secs(), used, "{expires_in}");
+        }
+    }
+
+    #[test]
+    fn pauses_grow_where_the_settings_are_wrong() {
+        let misconfigured = Verdict::new(Outcome::Misconfigured, "");
+        let pauses = [1, 2, 5, 6, 40].map(|n| pause(&misconfigured, n, NOW).since(NOW).as_secs());
+        assert_eq!(pauses, [3, 6, 48, 60, 60]);
+        assert_eq!(pause(&deferred(""), 9, NOW).since(NOW).as_secs(), 3);
+    }
+
+    #[test]
+    fn keys_are_hashes_that_tell_parts_apart() {
+        let key = |id: &str, secret: &str| key("wecom", "https://x", id, &Secret::new(secret));
+        assert_eq!(key("a", "b").len(), 64);
+        assert_ne!(key("ab", "c"), key("a", "bc"));
+        assert_ne!(key("a", "b"), key("a", "c"));
+    }
+}
