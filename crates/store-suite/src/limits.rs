@@ -1,9 +1,11 @@
-//! Limits: windows of an hour and a day, and paces. Exact whatever runs beside each other, and across crashes.
+//! Limits: windows of an hour and a day, and paces. Exact whatever runs beside each other, and across crashes. The random
+//! histories draw under caps, too.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use futures_util::future::join_all;
 use hongyan_core::{
+    cap::{Cap, Draw, Tally},
     id::Id,
     pace::{self, Meter, Tokens},
     quota::{Admission, Admitted, Day, Fit, HOUR, Refusal, Sums, Window},
@@ -208,6 +210,9 @@ pub async fn tokens_stay_under_the_ceiling(bench: &impl Bench) {
     }
 }
 
+/// The caps of the random histories.
+const CAPS: [Cap; 2] = [Cap { most: 5, span: Duration::from_secs(30 * 60) }, Cap { most: 9, span: HOUR }];
+
 #[derive(Clone, Debug)]
 enum Act {
     Admit {
@@ -219,6 +224,8 @@ enum Act {
     Repeat(Index),
     Refund(Index, u32),
     Take(u32),
+    /// Draws in one call, each of one of a few keys.
+    Draw(Vec<(u8, u32)>),
     /// In minutes; clocks of several nodes also step back.
     Pass(i64),
     Crash,
@@ -232,6 +239,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => any::<Index>().prop_map(Act::Repeat),
         4 => (any::<Index>(), 0u32..5).prop_map(|(which, amount)| Act::Refund(which, amount)),
         2 => (0u32..9).prop_map(Act::Take),
+        4 => prop::collection::vec((0u8..3, 0u32..4), 0..6).prop_map(Act::Draw),
         6 => prop_oneof![3 => 0i64..30, 1 => 30i64..900, 1 => -20i64..0].prop_map(Act::Pass),
         1 => Just(Act::Crash),
     ];
@@ -251,6 +259,7 @@ struct Recount {
     /// The account's own time and day, once something was asked.
     clock: Option<(Timestamp, Day)>,
     meter: Option<Meter>,
+    tallies: HashMap<String, Tally>,
 }
 
 impl Recount {
@@ -347,6 +356,13 @@ async fn act(world: &mut World<'_>, model: &mut Recount, asked_before: &mut Vec<
             let expected = meter.take(0.01, 3, *want, now);
             assert_eq!(world.store().tokens_take("provider/a".into(), 0.01, 3, *want, now).await, Ok(expected));
         }
+        Act::Draw(draws) => {
+            let draw = |(key, amount): &(u8, u32)| Draw { key: format!("member/{key}"), amount: *amount };
+            let draws: Vec<_> = draws.iter().map(draw).collect();
+            let drawn = |draw: &Draw| model.tallies.entry(draw.key.clone()).or_default().draw(&CAPS, draw.amount, now);
+            let expected: Vec<_> = draws.iter().map(drawn).collect();
+            assert_eq!(world.store().caps_draw(CAPS.to_vec(), draws, now).await, Ok(expected));
+        }
         Act::Pass(minutes) => world.now = Timestamp::from_ms(now.ms() + minutes * 60_000),
         Act::Crash => world.crash().await,
     }
@@ -360,7 +376,8 @@ pub fn random_limits_agree<B: Bench>(bench: impl Fn() -> B) {
         let bench = bench();
         let history = async {
             let mut world = World::begin(&bench).await;
-            let (mut model, mut asked) = (Recount { kept: Vec::new(), clock: None, meter: None }, Vec::new());
+            let (mut model, mut asked) =
+                (Recount { kept: Vec::new(), clock: None, meter: None, tallies: HashMap::new() }, Vec::new());
             for next in &acts {
                 act(&mut world, &mut model, &mut asked, next).await;
             }

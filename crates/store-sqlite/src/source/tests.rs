@@ -125,7 +125,7 @@ async fn a_store_in_use_or_absent_is_refused() {
 fn a_store_of_the_first_version_has_no_limits_to_move() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("hongyan.db");
-    schema::tests::made_by_version_1(&file);
+    schema::tests::made_by_version(1, &file);
     let mut source = Source::open(&file).expect("opens");
     let came = read_all(&mut source);
     assert_eq!(came.get("notes"), 1);
