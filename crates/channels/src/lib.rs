@@ -7,6 +7,8 @@
 //! | [`dkim`] | signs those bytes |
 //! | [`smtp`] | hands them to an SMTP server: sessions, their pool, and what each reply means |
 //! | [`capture`] | keeps them instead of sending them |
+//! | [`aliyun`] | SMS of Alibaba Cloud |
+//! | [`tencent`] | SMS and voice of Tencent Cloud |
 //! | [`http`] | the HTTP client of the senders that have one, and what an answer leaves certain |
 //! | [`test`] | sends nothing, and tells a test's server what would have been sent |
 
@@ -29,6 +31,7 @@ mod error;
 pub mod http;
 pub mod mail;
 pub mod smtp;
+pub mod tencent;
 pub mod test;
 pub mod token;
 
@@ -36,6 +39,7 @@ pub use aliyun::Aliyun;
 pub use capture::Capture;
 pub use error::OpenError;
 pub use smtp::{Smtp, Timeouts};
+pub use tencent::{TencentSms, TencentVoice};
 pub use test::Test;
 
 /// What senders need of the node they run in.
@@ -64,11 +68,18 @@ pub fn open(provider: &Provider, deps: &Deps) -> Result<Arc<dyn Channel>, OpenEr
             Ok(Arc::new(Capture::new(&provider.code, keys, captures, ids, clock)?))
         }
         ProviderKind::Smtp(keys) => Ok(Arc::new(Smtp::new(keys, Timeouts::default(), Arc::clone(&deps.clock))?)),
-        ProviderKind::Wecom(_)
-        | ProviderKind::Wechat(_)
-        | ProviderKind::Aliyun(_)
-        | ProviderKind::Tencent(_)
-        | ProviderKind::TencentVoice(_) => Err(OpenError::key("kind", "has no sender in this version")),
+        ProviderKind::Aliyun(keys) => {
+            Ok(Arc::new(Aliyun::new(keys, http::Limits::default(), Arc::clone(&deps.clock))?))
+        }
+        ProviderKind::Tencent(keys) => {
+            Ok(Arc::new(TencentSms::new(keys, http::Limits::default(), Arc::clone(&deps.clock))?))
+        }
+        ProviderKind::TencentVoice(keys) => {
+            Ok(Arc::new(TencentVoice::new(keys, http::Limits::default(), Arc::clone(&deps.clock))?))
+        }
+        ProviderKind::Wecom(_) | ProviderKind::Wechat(_) => {
+            Err(OpenError::key("kind", "has no sender in this version"))
+        }
         ProviderKind::Test(keys) => Ok(Arc::new(Test::new(keys, provider.max_in_flight, test::REQUEST_LIMIT)?)),
     }
 }

@@ -1,0 +1,172 @@
+//! SMS of Tencent Cloud, API of 2021-01-11 (`contracts/providers.md` 3.2). A call carries up to 200 numbers, all of mainland China
+//! or none, and has a result for each of them. The service removes no duplicates: what may have been sent is asked about by
+//! number, never sent again.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hongyan_core::{
+    address::Phone,
+    channel::{Channel, Parcel, Question},
+    delivery::{Policy, Receipt},
+    outcome::{Outcome, Rejection, Verdict},
+    setup::TencentProvider,
+    time::Clock,
+};
+use serde_json::{Value, json};
+
+use self::answer::Results;
+use super::{Account, Service};
+use crate::{
+    cloud::{
+        calendar::seconds,
+        phone, policy,
+        template::{Filled, Templates, text_of},
+    },
+    error::OpenError,
+    http::Limits,
+};
+
+mod answer;
+
+/// Numbers in one call.
+const CALL_NUMBERS_MAX: usize = 200;
+/// Records that a question is answered with, the most there can be.
+const RECORDS_MAX: u32 = 100;
+/// How much earlier than the call its record may be, by the provider's clock.
+const CLOCKS_DIFFER_S: i64 = 60;
+
+/// A Tencent Cloud SMS provider.
+pub struct TencentSms {
+    app: String,
+    sign: String,
+    templates: Templates,
+    service: Service,
+}
+
+/// One recipient of a call.
+struct Called {
+    /// Its place in the parcel.
+    place: usize,
+    phone: Phone,
+}
+
+impl TencentSms {
+    /// The provider with these keys, whose calls take no longer than `limits`.
+    ///
+    /// # Errors
+    /// What is wrong with the keys, naming the one.
+    pub fn new(keys: &TencentProvider, limits: Limits, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
+        let account =
+            Account { id: &keys.secret_id, key: &keys.secret_key, region: &keys.region, base_url: &keys.base_url };
+        Ok(Self {
+            app: keys.app_id.clone(),
+            sign: keys.sign.clone(),
+            templates: Templates::new(&keys.template, &keys.templates)?,
+            service: Service::new("sms", "2021-01-11", &account, limits, clock)?,
+        })
+    }
+
+    /// One call for these, and the result of each.
+    async fn call(&self, called: &[Called], filled: &Filled<'_>, context: &str) -> Results {
+        let body = self.body(called, filled, context);
+        let reply = match self.service.call("SendSms", &body).await {
+            Ok(reply) => reply,
+            Err(verdict) => return Results::Same(verdict),
+        };
+        let phones: Vec<&Phone> = called.iter().map(|called| &called.phone).collect();
+        answer::results(&reply, &phones, &self.service.secrets(), self.service.now())
+    }
+
+    fn body(&self, called: &[Called], filled: &Filled<'_>, context: &str) -> Value {
+        let numbers: Vec<&str> = called.iter().map(|called| called.phone.as_str()).collect();
+        let values: Vec<&str> = filled.values.iter().map(|(_, value)| *value).collect();
+        let mut body = json!({
+            "PhoneNumberSet": numbers,
+            "SmsSdkAppId": self.app,
+            "TemplateId": filled.id,
+            "TemplateParamSet": values,
+            "SessionContext": context,
+        });
+        // A signature belongs to mainland China; abroad it is none, or makes the number one that does not fit it.
+        if called.first().is_some_and(|called| called.phone.mainland().is_some()) {
+            body["SignName"] = self.sign.as_str().into();
+        }
+        body
+    }
+}
+
+/// The calls that carry `numbers`: none with both numbers of mainland China and others, none with too many.
+fn calls(numbers: Vec<Called>) -> Vec<Vec<Called>> {
+    let (mut home, mut abroad): (Vec<_>, Vec<_>) =
+        numbers.into_iter().partition(|called| called.phone.mainland().is_some());
+    let mut calls = Vec::new();
+    for numbers in [&mut home, &mut abroad] {
+        while !numbers.is_empty() {
+            calls.push(numbers.drain(..numbers.len().min(CALL_NUMBERS_MAX)).collect());
+        }
+    }
+    calls
+}
+
+#[async_trait]
+impl Channel for TencentSms {
+    fn policy(&self) -> Policy {
+        policy()
+    }
+
+    fn answers_questions(&self) -> bool {
+        true
+    }
+
+    async fn query(&self, question: &Question) -> Option<Receipt> {
+        let phone = Phone::parse(&question.address).ok()?;
+        let body = json!({
+            "BeginTime": seconds(question.at) - CLOCKS_DIFFER_S,
+            "Offset": 0,
+            "Limit": RECORDS_MAX,
+            "PhoneNumber": phone.as_str(),
+            "SmsSdkAppId": self.app,
+        });
+        let reply = self.service.call("PullSmsSendStatusByPhoneNumber", &body).await.ok()?;
+        answer::receipt(&reply, &phone, question)
+    }
+
+    async fn send(&self, parcel: &Parcel) -> Vec<Verdict> {
+        let all = parcel.recipients.len();
+        let filled = match text_of(&parcel.content).and_then(|text| self.templates.fill(text)) {
+            Ok(filled) => filled,
+            Err(verdict) => return vec![verdict; all],
+        };
+        let context = answer::context(parcel);
+        let mut verdicts: Vec<Option<Verdict>> = vec![None; all];
+        let mut numbers = Vec::with_capacity(all);
+        for (place, recipient) in parcel.recipients.iter().enumerate() {
+            match phone(recipient) {
+                Ok(phone) => numbers.push(Called { place, phone }),
+                Err(verdict) => verdicts[place] = Some(verdict),
+            }
+        }
+        let mut calls = calls(numbers);
+        while let Some(mut called) = calls.pop() {
+            match self.call(&called, &filled, &context).await {
+                // A call that is refused as a whole for a number sent nothing: halves find which it is, and the others go.
+                Results::Same(verdict) if is_for_a_number(&verdict) && called.len() > 1 => {
+                    calls.push(called.split_off(called.len() / 2));
+                    calls.push(called);
+                }
+                Results::Same(verdict) => called.iter().for_each(|one| verdicts[one.place] = Some(verdict.clone())),
+                Results::Each(each) => {
+                    called.iter().zip(each).for_each(|(one, verdict)| verdicts[one.place] = Some(verdict));
+                }
+            }
+        }
+        verdicts.into_iter().map(|verdict| verdict.unwrap_or_else(answer::missing)).collect()
+    }
+
+    async fn close(&self) {}
+}
+
+fn is_for_a_number(verdict: &Verdict) -> bool {
+    verdict.outcome == Outcome::Rejected(Rejection::Recipient)
+}

@@ -1,0 +1,115 @@
+//! What the answers of Tencent Cloud SMS mean: pure. Results are found by number, whatever their order; of a number without one
+//! nobody knows anything.
+
+use std::{ops::RangeInclusive, sync::LazyLock};
+
+use hongyan_core::{
+    address::Phone,
+    channel::{Parcel, Question},
+    delivery::Receipt,
+    id::Id,
+    outcome::{Outcome, Verdict},
+    time::Timestamp,
+};
+use serde_json::Value;
+
+use super::super::{Answer, GATEWAY, Refusal};
+use crate::{
+    cloud::{
+        bare,
+        calendar::seconds,
+        codes::{Class, Codes},
+        taken,
+    },
+    http::{Reply, words},
+};
+
+const TABLE: &str = include_str!("../sms.tsv");
+static CODES: LazyLock<Codes> = LazyLock::new(|| Codes::parse(&[GATEWAY, TABLE]));
+
+/// Where the provider keeps no context of a call, a record may be of another text to the same number. It is taken for ours only
+/// where it alone was received between so many seconds before and after the call.
+const ALONE_WITHIN_S: RangeInclusive<i64> = -10..=120;
+
+/// What an answer says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Results {
+    /// One verdict for all numbers of the call.
+    Same(Verdict),
+    /// One for each, in their order.
+    Each(Vec<Verdict>),
+}
+
+/// What tells a call's deliveries from all others: the range of their ids, for a message's come from one block and no number is in
+/// it twice.
+pub(super) fn context(parcel: &Parcel) -> String {
+    let ids = || parcel.recipients.iter().map(|recipient| recipient.delivery);
+    let (first, last) = (ids().min().unwrap_or(parcel.id), ids().max().unwrap_or(parcel.id));
+    format!("{first}-{last}")
+}
+
+/// Whether a context is that of a call with this delivery.
+fn names(context: &str, delivery: Id) -> bool {
+    let range = context.split_once('-').and_then(|(first, last)| Some(first.parse().ok()?..=last.parse().ok()?));
+    range.is_some_and(|range: RangeInclusive<Id>| range.contains(&delivery))
+}
+
+/// Reads an answer to `SendSms` to `phones`; their numbers and `secrets` are kept out of its words.
+pub(super) fn results(reply: &Reply, phones: &[&Phone], secrets: &[&str], now: Timestamp) -> Results {
+    let hidden: Vec<&str> = phones.iter().map(|phone| bare(phone)).chain(secrets.iter().copied()).collect();
+    let response = match Answer::read(reply) {
+        Answer::Done(response) => response,
+        Answer::Refused(refusal) => return Results::Same(refusal.verdict(&CODES, reply.status, &hidden, now)),
+        Answer::Foreign => return Results::Same(reply.foreign(now)),
+    };
+    let results = response["SendStatusSet"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let verdict = |phone: &&Phone| match results.iter().find(|result| is_for(&result["PhoneNumber"], phone)) {
+        Some(result) => result_of(result, reply, &hidden, now),
+        None => missing(),
+    };
+    Results::Each(phones.iter().map(verdict).collect())
+}
+
+fn result_of(result: &Value, reply: &Reply, hidden: &[&str], now: Timestamp) -> Verdict {
+    let Some(said) = Refusal::read(result) else { return missing() };
+    if CODES.class(&said.code) == Some(Class::Taken) {
+        return taken(result["SerialNo"].as_str().unwrap_or_default(), words(&said.said(), hidden));
+    }
+    said.verdict(&CODES, reply.status, hidden, now)
+}
+
+/// The answer says nothing of a number.
+pub(super) fn missing() -> Verdict {
+    Verdict::new(Outcome::Unknown, "no result for this number")
+}
+
+/// Whether a number in an answer is `phone`, in any of the forms that the API knows.
+fn is_for(number: &Value, phone: &Phone) -> bool {
+    let digits = number.as_str().unwrap_or_default().trim_start_matches('+').trim_start_matches("00");
+    digits == phone.digits() || phone.mainland() == Some(digits)
+}
+
+/// Reads an answer to `PullSmsSendStatusByPhoneNumber`.
+pub(super) fn receipt(reply: &Reply, phone: &Phone, question: &Question) -> Option<Receipt> {
+    let Answer::Done(response) = Answer::read(reply) else { return None };
+    let records = response["PullSmsSendStatusSet"].as_array()?.iter();
+    let ours: Vec<&Value> = records.filter(|record| is_for(&record["PhoneNumber"], phone)).collect();
+    let context = |record: &Value| record["SessionContext"].as_str().unwrap_or_default().to_owned();
+    let by_context = ours.iter().find(|record| names(&context(record), question.delivery));
+    let record = by_context.or_else(|| {
+        let is_near = |record: &Value| {
+            let received = record["UserReceiveTime"].as_i64();
+            received.is_some_and(|received| ALONE_WITHIN_S.contains(&(received - seconds(question.at))))
+        };
+        let mut near = ours.iter().filter(|record| context(record).is_empty() && is_near(record));
+        near.next().filter(|_| near.next().is_none())
+    })?;
+    match record["ReportStatus"].as_str()? {
+        "SUCCESS" => Some(Receipt::Delivered),
+        "FAIL" => Some(Receipt::Undelivered),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
