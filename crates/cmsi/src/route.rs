@@ -1,4 +1,4 @@
-//! Section 1 and decision 1: which component a path names. Paths are compared byte for byte; slashes around them do not count.
+//! Section 1, decisions 1 and 13: which component a path names, and whether it is a hook. Paths are compared byte for byte; slashes around them do not count.
 
 use axum::http::Method;
 
@@ -19,6 +19,29 @@ pub(crate) enum Component {
 }
 
 impl Component {
+    /// Those that send something.
+    const SENDING: [Self; 7] = [
+        Self::SendMsg,
+        Self::SendMail,
+        Self::SendWeixin,
+        Self::SendSms,
+        Self::SendVoiceMsg,
+        Self::SendQyWeixin,
+        Self::SendMpWeixin,
+    ];
+
+    /// Every component.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::SendMsg,
+        Self::SendMail,
+        Self::SendWeixin,
+        Self::SendSms,
+        Self::SendVoiceMsg,
+        Self::GetMsgType,
+        Self::SendQyWeixin,
+        Self::SendMpWeixin,
+    ];
+
     /// The name in paths, records and logs.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -34,8 +57,43 @@ impl Component {
     }
 }
 
+/// What a path names.
+#[derive(Clone, Copy)]
+pub(crate) struct Route<'p> {
+    pub(crate) component: Component,
+    /// Decision 13: whose hook it is; absent: the caller says who it is elsewhere.
+    pub(crate) hook: Option<Hook<'p>>,
+}
+
+/// A hook, as a path names it. The path is a secret: this cannot be printed.
+#[derive(Clone, Copy)]
+pub(crate) struct Hook<'p> {
+    pub(crate) app: &'p str,
+    pub(crate) token: &'p str,
+}
+
+/// What `method` and `path` name, if anything.
+pub(crate) fn route<'p>(method: &Method, path: &'p str) -> Option<Route<'p>> {
+    let direct = component(method, path).map(|component| Route { component, hook: None });
+    direct.or_else(|| hook(method, path))
+}
+
+/// `/cmsi/hook/{app}/{token}/{component}`, for every component that sends.
+fn hook<'p>(method: &Method, path: &'p str) -> Option<Route<'p>> {
+    let rest = path.strip_prefix(BASE)?.strip_prefix('/')?.trim_matches('/').strip_prefix("cmsi/hook/")?;
+    let mut parts = rest.split('/');
+    let (Some(app), Some(token), Some(name), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
+        return None;
+    };
+    if method != Method::POST || app.is_empty() || token.is_empty() {
+        return None;
+    }
+    let component = Component::SENDING.into_iter().find(|component| component.name() == name)?;
+    Some(Route { component, hook: Some(Hook { app, token }) })
+}
+
 /// The component that `method` and `path` name, if any.
-pub(crate) fn component(method: &Method, path: &str) -> Option<Component> {
+fn component(method: &Method, path: &str) -> Option<Component> {
     if method != Method::GET && method != Method::POST {
         return None;
     }
@@ -81,6 +139,35 @@ mod tests {
         }
         for method in [Method::HEAD, Method::PUT, Method::DELETE, Method::OPTIONS, Method::PATCH] {
             assert_eq!(component(&method, &format!("{BASE}/cmsi/send_mail/")), None, "{method}");
+        }
+    }
+
+    #[test]
+    fn hooks() {
+        let hook = |method: &Method, path: &str| {
+            let path = format!("{BASE}{path}");
+            let route = route(method, &path)?;
+            route.hook.map(|hook| (hook.app.to_owned(), hook.token.to_owned(), route.component))
+        };
+        let mail = Some(("app1".to_owned(), "t".to_owned(), Component::SendMail));
+        for path in ["/cmsi/hook/app1/t/send_mail", "/cmsi/hook/app1/t/send_mail//", "//cmsi/hook/app1/t/send_mail/"] {
+            assert_eq!(hook(&Method::POST, path), mail, "{path}");
+            assert_eq!(hook(&Method::GET, path), None, "{path}");
+        }
+        for component in Component::SENDING {
+            assert!(hook(&Method::POST, &format!("/cmsi/hook/a/t/{}/", component.name())).is_some());
+        }
+        for path in [
+            "/v2/cmsi/hook/app1/t/send_mail/",
+            "/cmsi/hook/app1/send_mail/",
+            "/cmsi/hook//t/send_mail/",
+            "/cmsi/hook/app1//send_mail/",
+            "/cmsi/hook/app1/t/x/send_mail/",
+            "/cmsi/hook/app1/t/get_msg_type/",
+            "/cmsi/hook/app1/t/",
+            "/cmsi/send_mail/",
+        ] {
+            assert_eq!(hook(&Method::POST, path), None, "{path}");
         }
     }
 }

@@ -9,8 +9,11 @@ use std::{
 };
 
 use anyhow::{Context, anyhow, bail, ensure};
+use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::plan::network;
 
 /// The keys of `hongyan.toml`.
 #[derive(Clone, Deserialize, JsonSchema)]
@@ -28,6 +31,9 @@ pub struct Config {
     /// The administrator's token for `/v1`. Empty: the first start makes one and prints it once to standard error.
     /// `HONGYAN_ADMIN_TOKEN`
     pub admin_token: String,
+    /// Addresses and networks of reverse proxies whose `X-Forwarded-For` says where a request comes from; of all others the
+    /// address of the connection counts. `HONGYAN_TRUSTED_PROXIES`, parted by commas
+    pub trusted_proxies: Vec<String>,
 }
 
 impl Default for Config {
@@ -37,6 +43,7 @@ impl Default for Config {
             store: "sqlite:data/hongyan.db".to_owned(),
             secret_file: "data/master.key".into(),
             admin_token: String::new(),
+            trusted_proxies: Vec::new(),
         }
     }
 }
@@ -98,11 +105,24 @@ impl Config {
         if let Some(value) = lookup("HONGYAN_SECRET_FILE") {
             self.secret_file = value.into();
         }
+        if let Some(value) = lookup("HONGYAN_TRUSTED_PROXIES") {
+            self.trusted_proxies = value.split(',').map(|proxy| proxy.trim().to_owned()).collect();
+            self.trusted_proxies.retain(|proxy| !proxy.is_empty());
+        }
         self.listen_address()?;
         self.store()?;
+        self.proxies()?;
         let token = self.admin_token.chars().count();
         ensure!(token == 0 || token >= 8, "admin_token is too short: give at least 8 characters, or none");
         Ok(())
+    }
+
+    /// The reverse proxies whose word counts.
+    ///
+    /// # Errors
+    /// When one is neither an address nor a network.
+    pub fn proxies(&self) -> anyhow::Result<Vec<IpNet>> {
+        self.trusted_proxies.iter().map(|proxy| network(proxy).context("trusted_proxies")).collect()
     }
 
     /// The address to listen on.

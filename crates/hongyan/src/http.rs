@@ -1,22 +1,23 @@
 //! Listening, and which part of the node answers which path. Connections, headers and bodies have limits in size and time,
 //! so that nobody can hold a node up by being slow ([`limits`]).
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     body::Body,
-    http::{Request, header},
+    http::{HeaderMap, Request, header},
     response::{IntoResponse, Response},
 };
 use hongyan_api::Problem;
-use hongyan_cmsi::Cmsi;
+use hongyan_cmsi::{ClientAddress, Cmsi};
 use hongyan_core::limits;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
+use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -43,6 +44,8 @@ pub struct Parts {
     pub cmsi: Cmsi,
     /// `/v1/…`
     pub api: Router,
+    /// Whose word counts about where a request comes from.
+    pub proxies: Vec<IpNet>,
 }
 
 impl Parts {
@@ -96,8 +99,8 @@ pub async fn serve(listener: TcpListener, parts: Arc<Parts>, stop: CancellationT
             () = stop.cancelled() => break,
         };
         match stream {
-            Ok((stream, _)) => {
-                let serving = graceful.watch(connection(stream, Arc::clone(&parts)));
+            Ok((stream, peer)) => {
+                let serving = graceful.watch(connection(stream, peer.ip(), Arc::clone(&parts)));
                 tokio::spawn(async move {
                     if let Err(error) = serving.await {
                         tracing::debug!(%error, "a connection ended early");
@@ -120,6 +123,7 @@ pub async fn serve(listener: TcpListener, parts: Arc<Parts>, stop: CancellationT
 
 fn connection(
     stream: TcpStream,
+    peer: IpAddr,
     parts: Arc<Parts>,
 ) -> http1::Connection<
     TokioIo<Patient<TcpStream>>,
@@ -130,10 +134,12 @@ fn connection(
     }
     let phase = Phase::default();
     let stream = Patient::new(stream, phase.clone());
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         let (parts, phase) = (Arc::clone(&parts), phase.clone());
         async move {
             phase.busy();
+            let client = ClientAddress(client(peer, request.headers(), &parts.proxies));
+            request.extensions_mut().insert(client);
             let mut response = parts.answer(request).await;
             response
                 .headers_mut()
@@ -151,9 +157,51 @@ fn connection(
         .serve_connection(TokioIo::new(stream), service)
 }
 
+/// Where a request comes from: the address of its connection, or if that is a proxy of ours, the last address in what it and the
+/// proxies before it say that is none.
+fn client(peer: IpAddr, headers: &HeaderMap, proxies: &[IpNet]) -> IpAddr {
+    let is_proxy = |address: &IpAddr| proxies.iter().any(|proxy| proxy.contains(address));
+    let peer = peer.to_canonical();
+    if !is_proxy(&peer) {
+        return peer;
+    }
+    let said: Vec<&str> =
+        headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(',')).collect();
+    let mut client = peer;
+    for text in said.into_iter().rev() {
+        // What is no address was written by somebody whom no proxy of ours knows.
+        let Ok(address) = text.trim().parse::<IpAddr>() else { break };
+        client = address.to_canonical();
+        if !is_proxy(&client) {
+            break;
+        }
+    }
+    client
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_word_of_our_proxies_counts() {
+        let proxies = ["10.0.0.0/8", "127.0.0.1/32"].map(|net| net.parse().expect("a network"));
+        for (peer, said, is) in [
+            ("192.0.2.1", "198.51.100.7", "192.0.2.1"),
+            ("127.0.0.1", "", "127.0.0.1"),
+            ("127.0.0.1", "198.51.100.7", "198.51.100.7"),
+            ("::ffff:127.0.0.1", "198.51.100.7", "198.51.100.7"),
+            ("127.0.0.1", "203.0.113.9, 198.51.100.7, 10.1.2.3", "198.51.100.7"),
+            ("127.0.0.1", "198.51.100.7, unknown", "127.0.0.1"),
+            ("127.0.0.1", "10.1.2.3", "10.1.2.3"),
+            ("127.0.0.1", "2001:db8::1", "2001:db8::1"),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", said.parse().expect("a header"));
+            let found = client(peer.parse().expect("an address"), &headers, &proxies);
+            assert_eq!(found.to_string(), is, "{peer} says {said}");
+        }
+    }
 
     #[tokio::test]
     async fn an_address_in_use_is_an_error() {

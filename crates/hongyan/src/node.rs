@@ -12,9 +12,9 @@ use hongyan_api::{AdminToken, Api};
 use hongyan_channels::Deps as ChannelDeps;
 use hongyan_cmsi::Cmsi;
 use hongyan_core::{
-    ports::Desk,
+    ports::{Desk, Sealer},
     setup::{CurrentSetup, Provider},
-    store::{Captures, Store},
+    store::{AccessTokens, Captures, Store},
 };
 use hongyan_delivery::{DeliveryMetrics, Dispatcher, DispatcherDeps, OpenChannel, Upkeeper, recovery_policies};
 use hongyan_intake::{Expander, Intake, IntakeDeps, IntakeMetrics, OutcomePoller, Waiting};
@@ -85,9 +85,15 @@ impl Node {
     pub async fn start(config: &Config, plan: Option<(Plan, String)>, is_unsafe: bool) -> anyhow::Result<Self> {
         let store = store::open(config, is_unsafe).await?;
         let captures = Arc::clone(&store) as Arc<dyn Captures>;
-        let vault = Vault::open(&config.secret_file, &*store).await?;
+        let vault = Arc::new(Vault::open(&config.secret_file, &*store).await?);
         let (ids, clock) = (store.ids(), store.clock());
-        let channels = ChannelDeps { captures, ids: Arc::clone(&ids), clock: Arc::clone(&clock) };
+        let channels = ChannelDeps {
+            captures,
+            ids: Arc::clone(&ids),
+            clock: Arc::clone(&clock),
+            tokens: Arc::clone(&store) as Arc<dyn AccessTokens>,
+            sealer: Arc::clone(&vault) as Arc<dyn Sealer>,
+        };
         if let Some((plan, hash)) = plan {
             apply(&*store, &vault, plan, hash, &channels).await?;
         }
@@ -109,7 +115,9 @@ impl Node {
         let recovered = store.recover(Arc::clone(&policies), clock.now()).await?;
         tracing::info!(ready = recovered.ready, unknown = recovered.unknown, poison = recovered.poison, "recovered");
 
-        let expander = Arc::new(Expander::new(Arc::clone(&store), Arc::clone(&ids), Arc::clone(&clock)));
+        let expander =
+            Expander::new(Arc::clone(&store), Arc::clone(&ids), Arc::clone(&clock), Arc::clone(&setup));
+        let expander = Arc::new(expander);
         let poller = OutcomePoller::new(Arc::clone(&store), Arc::clone(&waiting));
         let deps = IntakeDeps {
             store: Arc::clone(&store),
@@ -118,6 +126,7 @@ impl Node {
             setup: Arc::clone(&setup),
             waiting,
             metrics: IntakeMetrics::register(&mut registry),
+            sealer: Arc::clone(&vault) as Arc<dyn Sealer>,
         };
         let intake = Arc::new(Intake::new(deps, Arc::clone(&expander)));
         let status = Arc::new(Status::new(Arc::clone(&store), Arc::clone(&clock), Arc::clone(&setup), registry));
@@ -125,11 +134,14 @@ impl Node {
             http::listen(config.listen_address()?).with_context(|| format!("while listening on {}", config.listen))?;
         let address = listener.local_addr()?;
         let api = hongyan_api::router(Api { store: Arc::clone(&store), setup: Arc::clone(&setup) }, admin);
-        let parts = Arc::new(Parts { status: Arc::clone(&status), cmsi: Cmsi::new(intake), api });
+        let proxies = config.proxies()?;
+        let parts = Arc::new(Parts { status: Arc::clone(&status), cmsi: Cmsi::new(intake), api, proxies });
+        let asking = Arc::clone(&dispatcher);
 
         let background = vec![
             tokio::spawn(async move { expander.run().await }),
             tokio::spawn(poller.run()),
+            tokio::spawn(async move { asking.ask_providers().await }),
             tokio::spawn(upkeep(Upkeeper { store: Arc::clone(&store), clock, setup: Arc::clone(&setup), policies })),
             tokio::spawn(follow_setup(Arc::clone(&store), vault, setup, Arc::clone(&dispatcher))),
         ];
@@ -225,7 +237,7 @@ async fn admin_token(config: &Config, store: &dyn Store) -> anyhow::Result<Admin
 }
 
 /// Reads what is declared whenever its version changes. What cannot be understood leaves the setup as it was.
-async fn follow_setup(store: Arc<dyn Store>, vault: Vault, setup: Arc<CurrentSetup>, dispatcher: Arc<Dispatcher>) {
+async fn follow_setup(store: Arc<dyn Store>, vault: Arc<Vault>, setup: Arc<CurrentSetup>, dispatcher: Arc<Dispatcher>) {
     loop {
         tokio::time::sleep(SETUP_POLL).await;
         match store.setup_version().await {

@@ -1,23 +1,28 @@
 //! Plan files: what a deployment declares, as TOML (design 9). The same structs, with their secrets sealed, are the stored
 //! form, so that there is one description of every key; `docs/config.md` is generated from it.
 
-use std::{collections::HashSet, fmt, fs, path::Path, time::Duration};
+use std::{collections::HashSet, fs, net::IpAddr, path::Path};
 
 use anyhow::{Context, bail, ensure};
 use hongyan_core::{
-    address::EmailAddress,
+    address::{AccountId, EmailAddress, Phone},
     setup::{ChannelKind, User},
     store::{Declaration, PlanChange},
     text::has_control,
 };
+use ipnet::IpNet;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize, de};
+use serde::{Deserialize, Serialize};
 
 use crate::vault::{Vault, sha256_hex};
 
 mod provider;
+mod settings;
+mod units;
 
-pub use provider::{DkimPlan, ProviderPlan};
+pub use provider::{DkimPlan, FieldsPlan, ProviderPlan, TemplatePlan};
+pub use settings::{CmsiSettings, SettingsPlan};
+pub use units::{Rate, Span};
 
 /// A plan file.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -33,27 +38,6 @@ pub struct Plan {
     pub provider: Vec<ProviderPlan>,
     /// Ways to reach people.
     pub channel: Vec<ChannelPlan>,
-}
-
-/// `[settings]`. A key that is left out stays as it is.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct SettingsPlan {
-    /// The CMSI dialect.
-    pub cmsi: CmsiSettings,
-    /// How long history is kept; at least a day. Default `90d`.
-    pub retention: Option<Span>,
-}
-
-/// `cmsi.*`
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct CmsiSettings {
-    /// How long a CMSI request waits for the real outcome before it answers that the message is on its way. Default `8s`.
-    pub wait: Option<Span>,
-    /// What `code` says when a mail was sent: `0` (the number, which every real caller reads; the default) or `00` (the text
-    /// that the document of `send_mail` prints).
-    pub mail_success_code: Option<String>,
 }
 
 /// `[[app]]`
@@ -73,6 +57,14 @@ pub struct AppPlan {
     pub channels: Vec<String>,
     /// Mail senders that it may name; empty: any.
     pub senders: Vec<String>,
+    /// Components of CMSI that it may use (`send_mail`, `send_msg`, …); empty: all.
+    pub components: Vec<String>,
+    /// Addresses and networks that it may call from (`10.0.0.0/8`, `192.0.2.7`); empty: anywhere.
+    pub ips: Vec<String>,
+    /// How often it may call, across all nodes: `100/m` is a hundred times in any minute. Absent: as often as it likes.
+    pub rate: Option<Rate>,
+    /// The token of its CMSI hook, for BlueKing's `dest_url`; absent: it has none. Sealed in the store.
+    pub hook_token: Option<String>,
 }
 
 /// `[[user]]`
@@ -108,7 +100,7 @@ impl Default for UserPlan {
 pub struct ChannelPlan {
     /// Its code, chosen by you.
     pub code: String,
-    /// `mail`.
+    /// `mail`, `sms`, `wechat` (an official account), `wecom` or `voice`.
     pub kind: String,
     /// Codes of its providers, the preferred one first; the next one serves while those before it do not work.
     pub providers: Vec<String>,
@@ -208,33 +200,6 @@ fn codes<'a>(kind: &str, codes: impl Iterator<Item = &'a String>) -> anyhow::Res
     Ok(())
 }
 
-impl SettingsPlan {
-    fn check(&self) -> anyhow::Result<()> {
-        if let Some(code) = &self.cmsi.mail_success_code {
-            ensure!(
-                matches!(code.as_str(), "0" | "00"),
-                "settings: cmsi.mail_success_code is \"0\" or \"00\", not {code:?}"
-            );
-        }
-        if let Some(Span(wait)) = self.cmsi.wait {
-            ensure!(wait <= Duration::from_secs(60), "settings: cmsi.wait is at most 60s");
-        }
-        if let Some(Span(kept)) = self.retention {
-            ensure!(kept >= Duration::from_secs(86_400), "settings: retention is at least 1d");
-        }
-        Ok(())
-    }
-
-    fn declarations(&self) -> Vec<Declaration> {
-        let wait = self.cmsi.wait.map(|wait| wait.to_string());
-        let retention = self.retention.map(|kept| kept.to_string());
-        let code = self.cmsi.mail_success_code.clone();
-        let keys = [("cmsi.wait", wait), ("cmsi.mail_success_code", code), ("retention", retention)];
-        let declared = keys.into_iter().filter_map(|(key, value)| Some((key, value?)));
-        declared.map(|(key, doc)| Declaration { kind: "setting".into(), code: key.into(), no: 0, doc }).collect()
-    }
-}
-
 impl AppPlan {
     fn check(&self) -> anyhow::Result<()> {
         ensure!(self.secret.is_empty() || self.secrets.is_empty(), "give secret or secrets, not both");
@@ -242,6 +207,16 @@ impl AppPlan {
         ensure!(self.secrets.iter().all(|secret| !secret.is_empty()), "one of its secrets is empty");
         for sender in &self.senders {
             EmailAddress::parse(sender).with_context(|| format!("the sender {sender:?}"))?;
+        }
+        for component in &self.components {
+            ensure!(hongyan_cmsi::is_component(component), "there is no component {component:?} of CMSI");
+        }
+        for ip in &self.ips {
+            network(ip)?;
+        }
+        if let Some(token) = &self.hook_token {
+            let is_plain = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+            ensure!(is_plain && token.len() >= 16, "hook_token is at least 16 letters, digits, - or _");
         }
         Ok(())
     }
@@ -251,8 +226,19 @@ impl AppPlan {
         let place = format!("app/{}/secret", self.code);
         self.secrets = secrets.iter().map(|secret| vault.seal(&place, secret)).collect::<Result<_, _>>()?;
         self.secret = String::new();
+        let place = format!("app/{}/hook", self.code);
+        self.hook_token = self.hook_token.map(|token| vault.seal(&place, &token)).transpose()?;
         Ok(self)
     }
+}
+
+/// An address, or a network by its prefix.
+///
+/// # Errors
+/// When it is neither.
+pub fn network(text: &str) -> anyhow::Result<IpNet> {
+    let address = || text.parse::<IpAddr>().map(IpNet::from);
+    text.parse::<IpNet>().or_else(|_| address()).ok().with_context(|| format!("{text:?} is no address and no network"))
 }
 
 impl UserPlan {
@@ -260,8 +246,15 @@ impl UserPlan {
         if !self.email.is_empty() {
             EmailAddress::parse(&self.email).with_context(|| format!("the email {:?}", self.email))?;
         }
-        let texts = [&self.name, &self.phone, &self.wecom, &self.openid];
-        ensure!(texts.iter().all(|text| !has_control(text)), "one of its texts has a control character");
+        if !self.phone.is_empty() {
+            Phone::parse(&self.phone).with_context(|| format!("the phone {:?} (it begins with +)", self.phone))?;
+        }
+        for (key, id) in [("wecom", &self.wecom), ("openid", &self.openid)] {
+            if !id.is_empty() {
+                AccountId::parse(id).with_context(|| format!("{key} = {id:?}"))?;
+            }
+        }
+        ensure!(!has_control(&self.name), "its name has a control character");
         Ok(())
     }
 
@@ -273,67 +266,15 @@ impl UserPlan {
 
 impl ChannelPlan {
     fn check(&self) -> anyhow::Result<()> {
+        const KINDS: &str = "mail, sms, wechat, wecom or voice";
         match ChannelKind::from_name(&self.kind) {
-            Some(ChannelKind::Mail) => {}
-            Some(_) => bail!("channels of kind {:?} do not exist yet: mail", self.kind),
-            None => bail!("there is no kind {:?}: mail", self.kind),
+            Some(ChannelKind::Inbox | ChannelKind::Robot | ChannelKind::Webhook) => {
+                bail!("channels of kind {:?} do not exist yet: {KINDS}", self.kind)
+            }
+            Some(_) => {}
+            None => bail!("there is no kind {:?}: {KINDS}", self.kind),
         }
         ensure!(!self.providers.is_empty(), "it has no providers");
         Ok(())
-    }
-}
-
-/// A length of time: a number and `ms`, `s`, `m`, `h` or `d`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span(pub Duration);
-
-const UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
-
-impl Span {
-    /// Reads `8s`, `90d`, `500ms`.
-    ///
-    /// # Errors
-    /// When it is no number with a unit.
-    pub fn parse(text: &str) -> anyhow::Result<Self> {
-        let wrong = || format!("{text:?} is not a length of time such as 8s, 10m or 90d");
-        let digits = text.find(|c: char| !c.is_ascii_digit()).with_context(wrong)?;
-        let number: u64 = text[..digits].parse().with_context(wrong)?;
-        let (_, unit_ms) = UNITS.into_iter().find(|(unit, _)| *unit == &text[digits..]).with_context(wrong)?;
-        Ok(Self(Duration::from_millis(number.checked_mul(unit_ms).with_context(wrong)?)))
-    }
-}
-
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ms = u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX);
-        let (unit, unit_ms) = UNITS.into_iter().rev().find(|(_, unit_ms)| ms % unit_ms == 0).unwrap_or(UNITS[0]);
-        write!(f, "{}{unit}", ms / unit_ms)
-    }
-}
-
-impl Serialize for Span {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Span {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::parse(&text).map_err(de::Error::custom)
-    }
-}
-
-impl JsonSchema for Span {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Span".into()
-    }
-
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({ "type": "string", "format": "duration" })
-    }
-
-    fn inline_schema() -> bool {
-        true
     }
 }

@@ -1,25 +1,22 @@
 //! From the stored form of what is declared to the [`Setup`] that the node works with: secrets unsealed, codes of providers
 //! turned into their numbers, defaults filled in.
 
-use std::{collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use hongyan_core::{
-    delivery::Repeat,
-    setup::{
-        App, AppNo, CaptureProvider, Channel, ChannelKind, ChannelNo, Dkim, MailSuccessCode, Provider, ProviderKind,
-        ProviderNo, Secret, Settings, Setup, SmtpProvider, TestProvider, Tls,
-    },
+    setup::{App, AppNo, Channel, ChannelKind, ChannelNo, MailSuccessCode, ProviderNo, Secret, Settings, Setup},
     store::{Declaration, Store},
 };
 
 use crate::{
-    plan::{AppPlan, ChannelPlan, ProviderPlan, Span},
+    plan::{AppPlan, ChannelPlan, Span, network},
     vault::Vault,
 };
 
-/// Who mails are from that leave nowhere, where no sender is declared.
-const LOCAL_SENDER: &str = "hongyan@localhost.localdomain";
+mod provider;
+
+use provider::provider;
 
 /// Reads what is declared.
 ///
@@ -64,6 +61,10 @@ fn set(settings: &mut Settings, declared: &Declaration) -> anyhow::Result<()> {
             settings.cmsi_mail_success_code =
                 if declared.doc == "00" { MailSuccessCode::Text } else { MailSuccessCode::Number };
         }
+        "cmsi.login_url" => settings.cmsi_login_url = base_url(&declared.doc),
+        "cmsi.user_url" => settings.cmsi_user_url = base_url(&declared.doc),
+        "cmsi.jwt_public_key" => settings.cmsi_jwt_key.clone_from(&declared.doc),
+        "time_zone" => settings.time_zone.clone_from(&declared.doc),
         // A newer version of the program on the same store may know more.
         other => tracing::warn!(setting = other, "a stored setting is not known to this version"),
     }
@@ -74,6 +75,8 @@ fn app(declared: &Declaration, vault: &Vault) -> anyhow::Result<App> {
     let plan: AppPlan = serde_json::from_str(&declared.doc)?;
     let place = format!("app/{}/secret", plan.code);
     let secrets = plan.secrets.iter().map(|sealed| vault.unseal(&place, sealed).map(Secret::new));
+    let place = format!("app/{}/hook", plan.code);
+    let hook = plan.hook_token.as_ref().map(|sealed| vault.unseal(&place, sealed).map(Secret::new));
     Ok(App {
         no: AppNo(declared.no),
         secrets: secrets.collect::<Result<_, _>>()?,
@@ -81,7 +84,16 @@ fn app(declared: &Declaration, vault: &Vault) -> anyhow::Result<App> {
         trusted: plan.trusted,
         channels: plan.channels,
         senders: plan.senders.iter().map(|sender| sender.to_lowercase()).collect(),
+        components: plan.components,
+        ips: plan.ips.iter().map(|ip| network(ip)).collect::<Result<_, _>>()?,
+        rate: plan.rate.map(|rate| rate.0),
+        hook: hook.transpose()?,
     })
+}
+
+/// Without the slash at its end, for a path follows.
+fn base_url(declared: &str) -> String {
+    declared.trim_end_matches('/').to_owned()
 }
 
 fn channel(declared: &Declaration, providers: &HashMap<&str, ProviderNo>) -> anyhow::Result<Channel> {
@@ -98,68 +110,5 @@ fn channel(declared: &Declaration, providers: &HashMap<&str, ProviderNo>) -> any
         enabled: plan.enabled,
         paused: plan.paused,
         default: plan.default,
-    })
-}
-
-fn provider(declared: &Declaration, vault: &Vault) -> anyhow::Result<Provider> {
-    let plan: ProviderPlan = serde_json::from_str(&declared.doc)?;
-    Ok(Provider {
-        no: ProviderNo(declared.no),
-        code: plan.code.clone(),
-        enabled: plan.enabled,
-        rate: plan.rate,
-        max_in_flight: plan.max_in_flight,
-        kind: match plan.kind.as_str() {
-            "capture" => ProviderKind::Capture(CaptureProvider { sender: local_sender(plan.sender) }),
-            "test" => ProviderKind::Test(test(plan)),
-            "smtp" => ProviderKind::Smtp(Box::new(smtp(plan, vault)?)),
-            other => bail!("there is no kind {other:?}"),
-        },
-    })
-}
-
-fn local_sender(declared: String) -> String {
-    if declared.is_empty() { LOCAL_SENDER.to_owned() } else { declared }
-}
-
-fn test(plan: ProviderPlan) -> TestProvider {
-    TestProvider {
-        sender: local_sender(plan.sender),
-        url: plan.url.unwrap_or_default(),
-        repeat: match plan.repeat.as_deref() {
-            Some("at_least_once") => Repeat::AtLeastOnce,
-            _ => Repeat::AtMostOnce,
-        },
-        delay: plan.delay.map_or(Duration::ZERO, |span| span.0),
-    }
-}
-
-fn smtp(plan: ProviderPlan, vault: &Vault) -> anyhow::Result<SmtpProvider> {
-    let unseal =
-        |field: &str, sealed: &str| vault.unseal(&format!("provider/{}/{field}", plan.code), sealed).map(Secret::new);
-    let span = |given: Option<Span>, default: u64| given.map_or(Duration::from_secs(default), |span| span.0);
-    let dkim = |dkim: &crate::plan::DkimPlan| -> anyhow::Result<Dkim> {
-        let key = unseal("dkim", &dkim.key)?;
-        Ok(Dkim { domain: dkim.domain.clone(), selector: dkim.selector.clone(), key })
-    };
-    Ok(SmtpProvider {
-        port: plan.port.unwrap_or(25),
-        tls: match plan.tls.as_deref() {
-            Some("none") => Tls::None,
-            Some("starttls") => Tls::StartTls,
-            Some("implicit") => Tls::Implicit,
-            _ => Tls::Required,
-        },
-        password: plan.password.as_deref().map_or_else(|| Ok(Secret::new("")), |sealed| unseal("password", sealed))?,
-        dkim: plan.dkim.as_ref().map(dkim).transpose()?,
-        connection_messages: plan.connection_messages.unwrap_or(1_000).max(1),
-        connection_age: span(plan.connection_age, 600),
-        connection_idle: span(plan.connection_idle, 20),
-        host: plan.host.unwrap_or_default(),
-        user: plan.user.unwrap_or_default(),
-        helo: plan.helo.unwrap_or_default(),
-        sender: plan.sender,
-        bounce: plan.bounce.unwrap_or_default(),
-        ca_file: plan.ca_file.unwrap_or_default(),
     })
 }

@@ -11,7 +11,11 @@ use std::{
 
 use anyhow::{Context, bail, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD as BASE64};
-use hongyan_core::store::Store;
+use hongyan_core::{
+    ports::{SealError, Sealer},
+    setup::Secret,
+    store::Store,
+};
 use ring::{
     aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     digest, hmac,
@@ -211,6 +215,16 @@ impl Vault {
         let text = opened.open_in_place(nonce, Aad::from(place.as_bytes()), &mut sealed).ok();
         String::from_utf8(text.context("it was sealed for another place, or is damaged")?.to_vec())
             .context("it is damaged")
+    }
+}
+
+impl Sealer for Vault {
+    fn seal(&self, place: &str, secret: &Secret) -> Result<String, SealError> {
+        Vault::seal(self, place, secret.expose()).map_err(|error| SealError(format!("{error:#}")))
+    }
+
+    fn open(&self, place: &str, sealed: &str) -> Result<Secret, SealError> {
+        self.unseal(place, sealed).map(Secret::new).map_err(|error| SealError(format!("{error:#}")))
     }
 }
 

@@ -9,8 +9,9 @@ use hongyan_channels::Deps;
 use hongyan_core::{
     id::{Id, IdSource},
     setup::Setup,
-    store::{Capture, Captures, StoreError, StoreResult},
-    time::SystemClock,
+    store::{AccessTokens, Capture, Captures, StoreError, StoreResult},
+    time::{SystemClock, Timestamp},
+    token::{KeptToken, TokenTurn},
 };
 
 use crate::{plan::Plan, stored, vault::Vault};
@@ -31,33 +32,63 @@ pub fn plan(plan: &Plan, exists: bool) -> anyhow::Result<()> {
     }
     let change = known.seal(String::new(), &vault)?;
     let setup = stored::preview(Vec::new(), &change.declarations, &vault)?;
-    let deps =
-        Deps { captures: Arc::new(Nowhere), ids: Arc::new(IdSource::new(0, None)), clock: Arc::new(SystemClock) };
+    let deps = Deps {
+        captures: Arc::new(Nowhere),
+        ids: Arc::new(IdSource::new(0, None)),
+        clock: Arc::new(SystemClock),
+        tokens: Arc::new(Nowhere),
+        sealer: Arc::new(vault),
+    };
     providers(&setup, &deps)
 }
 
-/// Opens every provider of `setup`, as the node will.
+/// Opens every provider of `setup`, as the node will, and looks whether channels have providers that can serve them.
 ///
 /// # Errors
-/// What is wrong with the first that cannot be opened.
+/// What is wrong with the first.
 pub fn providers(setup: &Setup, deps: &Deps) -> anyhow::Result<()> {
     for provider in setup.providers() {
         let opened = hongyan_channels::open(provider, deps);
         opened.map(drop).map_err(|error| anyhow!("provider {:?}: {error}", provider.code))?;
     }
+    for channel in setup.channels() {
+        for provider in channel.providers.iter().filter_map(|no| setup.provider(*no)) {
+            let (kind, code) = (channel.kind.as_str(), &provider.code);
+            ensure!(provider.kind.serves(channel.kind), "channel {:?}: provider {code:?} sends no {kind}", channel.code);
+        }
+    }
     Ok(())
 }
 
-/// Where a provider that is only looked at would keep its captures.
+/// Where a provider that is only looked at would keep its captures and tokens.
 struct Nowhere;
 
 #[async_trait]
 impl Captures for Nowhere {
     async fn capture_add(&self, _: Capture) -> StoreResult<()> {
-        Err(StoreError::Gone("nothing is sent while a plan is checked".to_owned()))
+        Err(nowhere())
     }
 
     async fn captures(&self, _: Option<Id>, _: usize) -> StoreResult<Vec<Capture>> {
         Ok(Vec::new())
+    }
+}
+
+fn nowhere() -> StoreError {
+    StoreError::Gone("nothing is sent while a plan is checked".to_owned())
+}
+
+#[async_trait]
+impl AccessTokens for Nowhere {
+    async fn token_ask(&self, _: String, _: Option<u64>, _: Timestamp) -> StoreResult<TokenTurn> {
+        Err(nowhere())
+    }
+
+    async fn token_keep(&self, _: String, _: u64, _: String, _: Timestamp) -> StoreResult<Option<KeptToken>> {
+        Err(nowhere())
+    }
+
+    async fn token_fail(&self, _: String, _: u64, _: Timestamp) -> StoreResult<()> {
+        Err(nowhere())
     }
 }

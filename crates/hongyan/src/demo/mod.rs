@@ -20,13 +20,18 @@ const ADMIN_TOKEN: &str = "demo-admin-token";
 struct Sample {
     name: &'static str,
     path: &'static str,
-    /// As printed in the document; the send_mail sample without its trailing comma and with `bk_username` for `bk_token`,
-    /// which only a BlueKing login service could verify.
+    /// As printed in the document, without trailing commas and with `bk_username` for `bk_token`, which only a BlueKing login
+    /// service could verify.
     body: &'static str,
 }
 
-const SAMPLES: [Sample; 2] = [
+const SAMPLES: [Sample; 3] = [
     Sample { name: "CMSI send_msg (mail)", path: "/api/c/compapi/cmsi/send_msg/", body: include_str!("send_msg.json") },
+    Sample {
+        name: "CMSI send_weixin",
+        path: "/api/c/compapi/cmsi/send_weixin/",
+        body: include_str!("send_weixin.json"),
+    },
     Sample { name: "CMSI send_mail", path: "/api/c/compapi/cmsi/send_mail/", body: include_str!("send_mail.json") },
 ];
 
@@ -53,6 +58,7 @@ pub async fn run(listen: SocketAddr, data: PathBuf, once: bool) -> anyhow::Resul
         store: format!("sqlite:{}", data.join("hongyan.db").display()),
         secret_file: data.join("master.key"),
         admin_token: ADMIN_TOKEN.to_owned(),
+        ..Config::default()
     };
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let plan = Plan::parse(PLAN).context("in the demo's plan")?;

@@ -1,7 +1,12 @@
 //! `[[provider]]`: the keys of every kind of provider, which of them belong together, and how they are sealed for the store.
 
-use anyhow::{Context, bail, ensure};
-use hongyan_core::address::{EmailAddress, Mailbox};
+use std::{collections::BTreeMap, time::Duration};
+
+use anyhow::{Context, ensure};
+use hongyan_core::{
+    address::{EmailAddress, Mailbox},
+    setup::NoticeFields,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -14,8 +19,9 @@ use crate::vault::Vault;
 pub struct ProviderPlan {
     /// Its code.
     pub code: String,
-    /// `smtp`; `capture` (takes everything, sends nothing, keeps what would have been sent); or `test` (for trying out faults and
-    /// load: sends nothing, tells a server of the test).
+    /// `smtp`; `wecom` (an app of WeCom); `wechat` (an official account); `aliyun` or `tencent` (SMS); `tencent_voice`; `capture`
+    /// (takes everything, sends nothing, keeps what would have been sent); or `test` (for trying out faults
+    /// and load: sends nothing, tells a server of the test).
     pub kind: String,
     /// Whether it is used.
     pub enabled: bool,
@@ -58,6 +64,43 @@ pub struct ProviderPlan {
     pub repeat: Option<String>,
     /// test: how long each answer is held back. Default `0s`.
     pub delay: Option<Span>,
+    /// wecom, wechat, aliyun, tencent, tencent_voice: where the API is; absent: the provider's own address.
+    pub base_url: Option<String>,
+    /// wecom: the corporation's id.
+    pub corp_id: Option<String>,
+    /// wecom: the app's secret. Sealed in the store.
+    pub corp_secret: Option<String>,
+    /// wecom: the app's number.
+    pub agent_id: Option<i64>,
+    /// wecom: for how long WeCom shall drop a message that is the same as one before, at most `4h`: what may have been sent is
+    /// then sent again within that time. Absent: it is never sent again, and identical messages all arrive.
+    pub duplicate_check: Option<Span>,
+    /// wechat: the account's app id. tencent, tencent_voice: the SdkAppId.
+    pub app_id: Option<String>,
+    /// wechat: the account's secret. Sealed in the store.
+    pub app_secret: Option<String>,
+    /// wechat: the template of notices. aliyun, tencent, tencent_voice: the template whose one variable takes a free text.
+    pub template: Option<String>,
+    /// wechat: which fields of the template hold a notice's parts.
+    pub fields: Option<FieldsPlan>,
+    /// aliyun: the name of that variable. Default `content`.
+    pub variable: Option<String>,
+    /// aliyun, tencent: the provider's templates that stand for ours, by our codes.
+    pub templates: Option<BTreeMap<String, TemplatePlan>>,
+    /// aliyun, tencent: the signature, without its brackets.
+    pub sign: Option<String>,
+    /// aliyun: the id of the access key.
+    pub access_key: Option<String>,
+    /// aliyun: the secret of the access key. Sealed in the store.
+    pub access_secret: Option<String>,
+    /// tencent, tencent_voice: the id of the key.
+    pub secret_id: Option<String>,
+    /// tencent, tencent_voice: the key. Sealed in the store.
+    pub secret_key: Option<String>,
+    /// tencent, tencent_voice: the region that is asked. Default `ap-guangzhou`.
+    pub region: Option<String>,
+    /// tencent_voice: how often a text is read out, 1 to 3. Default 2.
+    pub play_times: Option<u8>,
 }
 
 impl Default for ProviderPlan {
@@ -84,8 +127,58 @@ impl Default for ProviderPlan {
             url: None,
             repeat: None,
             delay: None,
+            base_url: None,
+            corp_id: None,
+            corp_secret: None,
+            agent_id: None,
+            duplicate_check: None,
+            app_id: None,
+            app_secret: None,
+            template: None,
+            fields: None,
+            variable: None,
+            templates: None,
+            sign: None,
+            access_key: None,
+            access_secret: None,
+            secret_id: None,
+            secret_key: None,
+            region: None,
+            play_times: None,
         }
     }
+}
+
+/// `fields = { … }` of an official account: the template's fields; an empty name leaves that part out.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FieldsPlan {
+    /// The heading. Default `first`.
+    pub heading: String,
+    /// The text. Default `keyword1`.
+    pub message: String,
+    /// The date. Default `keyword2`.
+    pub date: String,
+    /// The tail. Default `remark`.
+    pub remark: String,
+}
+
+impl Default for FieldsPlan {
+    fn default() -> Self {
+        let NoticeFields { heading, message, date, remark } = NoticeFields::default();
+        Self { heading, message, date, remark }
+    }
+}
+
+/// A template in `templates = { … }` of an SMS provider.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TemplatePlan {
+    /// The provider's name for it.
+    pub id: String,
+    /// Our variables that it takes, in its order.
+    #[serde(default)]
+    pub variables: Vec<String>,
 }
 
 /// `dkim = { … }` of an SMTP provider.
@@ -110,15 +203,17 @@ impl ProviderPlan {
         if !self.sender.is_empty() {
             Mailbox::parse(&self.sender).with_context(|| format!("the sender {:?}", self.sender))?;
         }
+        ensure!(!self.kind.is_empty(), "it has no kind: {}", KINDS.join(", "));
+        ensure!(KINDS.contains(&&*self.kind), "there is no kind {:?}: {}", self.kind, KINDS.join(", "));
+        for key in self.keys() {
+            let is_its_own = key.kinds.contains(&&*self.kind);
+            ensure!(is_its_own || !key.is_given, "{} belongs to kind {}", key.name, key.kinds.join(", "));
+            ensure!(!is_its_own || key.is_given || !key.is_needed, "it has no {}", key.name);
+        }
         match self.kind.as_str() {
-            "capture" => {}
             "smtp" => self.check_smtp()?,
             "test" => self.check_test()?,
-            "" => bail!("it has no kind: smtp, capture or test"),
-            other => bail!("there is no kind {other:?}: smtp, capture or test"),
-        }
-        for (kind, given) in [("smtp", self.smtp_keys()), ("test", self.test_keys())] {
-            ensure!(kind == self.kind || given.is_empty(), "{} belongs to kind {kind}", given.join(", "));
+            _ => self.check_api()?,
         }
         Ok(())
     }
@@ -149,33 +244,81 @@ impl ProviderPlan {
         Ok(())
     }
 
-    /// The keys given that only SMTP has.
-    fn smtp_keys(&self) -> Vec<&'static str> {
-        let keys = [
-            ("host", self.host.is_some()),
-            ("port", self.port.is_some()),
-            ("tls", self.tls.is_some()),
-            ("user", self.user.is_some()),
-            ("password", self.password.is_some()),
-            ("helo", self.helo.is_some()),
-            ("bounce", self.bounce.is_some()),
-            ("ca_file", self.ca_file.is_some()),
-            ("connection_messages", self.connection_messages.is_some()),
-            ("connection_age", self.connection_age.is_some()),
-            ("connection_idle", self.connection_idle.is_some()),
-            ("dkim", self.dkim.is_some()),
-        ];
-        given(&keys)
+    /// The keys of providers that are called over HTTP.
+    fn check_api(&self) -> anyhow::Result<()> {
+        if let Some(url) = &self.base_url {
+            http_url(url).context("base_url")?;
+        }
+        ensure!(self.agent_id.is_none_or(|id| id >= 0), "agent_id is not negative");
+        let checked_for = self.duplicate_check.map_or(Duration::from_secs(600), |span| span.0);
+        ensure!(
+            (Duration::from_secs(120)..=Duration::from_secs(4 * 60 * 60)).contains(&checked_for),
+            "duplicate_check is between 2m and 4h"
+        );
+        ensure!(self.play_times.is_none_or(|times| (1..=3).contains(&times)), "play_times is 1, 2 or 3");
+        Ok(())
     }
 
-    /// The keys given that only a test provider has.
-    fn test_keys(&self) -> Vec<&'static str> {
-        given(&[("url", self.url.is_some()), ("repeat", self.repeat.is_some()), ("delay", self.delay.is_some())])
+    /// The keys that not every kind has, and which kinds have them.
+    fn keys(&self) -> Vec<Key> {
+        const SMTP: &[&str] = &["smtp"];
+        const TEST: &[&str] = &["test"];
+        const WECOM: &[&str] = &["wecom"];
+        const WECHAT: &[&str] = &["wechat"];
+        const ALIYUN: &[&str] = &["aliyun"];
+        const TENCENT: &[&str] = &["tencent", "tencent_voice"];
+        const SMS: &[&str] = &["aliyun", "tencent"];
+        const API: &[&str] = &["wecom", "wechat", "aliyun", "tencent", "tencent_voice"];
+        let text = |text: &Option<String>| text.as_ref().is_some_and(|text| !text.is_empty());
+        let may = |name, is_given, kinds| Key { name, is_given, kinds, is_needed: false };
+        let must = |name, is_given, kinds| Key { name, is_given, kinds, is_needed: true };
+        vec![
+            may("host", self.host.is_some(), SMTP),
+            may("port", self.port.is_some(), SMTP),
+            may("tls", self.tls.is_some(), SMTP),
+            may("user", self.user.is_some(), SMTP),
+            may("password", self.password.is_some(), SMTP),
+            may("helo", self.helo.is_some(), SMTP),
+            may("bounce", self.bounce.is_some(), SMTP),
+            may("ca_file", self.ca_file.is_some(), SMTP),
+            may("connection_messages", self.connection_messages.is_some(), SMTP),
+            may("connection_age", self.connection_age.is_some(), SMTP),
+            may("connection_idle", self.connection_idle.is_some(), SMTP),
+            may("dkim", self.dkim.is_some(), SMTP),
+            may("url", self.url.is_some(), TEST),
+            may("repeat", self.repeat.is_some(), TEST),
+            may("delay", self.delay.is_some(), TEST),
+            may("base_url", self.base_url.is_some(), API),
+            must("corp_id", text(&self.corp_id), WECOM),
+            must("corp_secret", text(&self.corp_secret), WECOM),
+            must("agent_id", self.agent_id.is_some(), WECOM),
+            may("duplicate_check", self.duplicate_check.is_some(), WECOM),
+            must("app_id", text(&self.app_id), &["wechat", "tencent", "tencent_voice"]),
+            must("app_secret", text(&self.app_secret), WECHAT),
+            must("template", text(&self.template), &["wechat", "aliyun", "tencent", "tencent_voice"]),
+            may("fields", self.fields.is_some(), WECHAT),
+            may("variable", self.variable.is_some(), ALIYUN),
+            may("templates", self.templates.is_some(), SMS),
+            must("sign", text(&self.sign), SMS),
+            must("access_key", text(&self.access_key), ALIYUN),
+            must("access_secret", text(&self.access_secret), ALIYUN),
+            must("secret_id", text(&self.secret_id), TENCENT),
+            must("secret_key", text(&self.secret_key), TENCENT),
+            may("region", self.region.is_some(), TENCENT),
+            may("play_times", self.play_times.is_some(), &["tencent_voice"]),
+        ]
     }
 
     pub(super) fn sealed(mut self, vault: &Vault) -> anyhow::Result<Self> {
         let place = |field: &str| format!("provider/{}/{field}", self.code);
-        self.password = self.password.map(|password| vault.seal(&place("password"), &password)).transpose()?;
+        let seal = |field: &str, secret: Option<String>| {
+            secret.map(|secret| vault.seal(&place(field), &secret)).transpose()
+        };
+        self.password = seal("password", self.password)?;
+        self.corp_secret = seal("corp_secret", self.corp_secret)?;
+        self.app_secret = seal("app_secret", self.app_secret)?;
+        self.access_secret = seal("access_secret", self.access_secret)?;
+        self.secret_key = seal("secret_key", self.secret_key)?;
         if let Some(dkim) = &mut self.dkim {
             dkim.key = vault.seal(&format!("provider/{}/dkim", self.code), &dkim.key)?;
         }
@@ -183,8 +326,23 @@ impl ProviderPlan {
     }
 }
 
-fn given(keys: &[(&'static str, bool)]) -> Vec<&'static str> {
-    keys.iter().filter(|(_, is_given)| *is_given).map(|(key, _)| *key).collect()
+/// A key that not every kind of provider has.
+struct Key {
+    name: &'static str,
+    is_given: bool,
+    kinds: &'static [&'static str],
+    is_needed: bool,
+}
+
+const KINDS: [&str; 8] = ["smtp", "wecom", "wechat", "aliyun", "tencent", "tencent_voice", "capture", "test"];
+
+/// A URL that a path is added to.
+pub(super) fn http_url(text: &str) -> anyhow::Result<()> {
+    let url = reqwest::Url::parse(text).ok().with_context(|| format!("{text:?} is no URL"))?;
+    ensure!(matches!(url.scheme(), "http" | "https"), "{text:?} begins with neither https:// nor http://");
+    ensure!(url.query().is_none() && url.fragment().is_none(), "{text:?} must end before any ? or #");
+    ensure!(url.username().is_empty() && url.password().is_none(), "{text:?} must hold no user");
+    Ok(())
 }
 
 #[cfg(test)]
@@ -205,8 +363,8 @@ mod tests {
             ("kind = \"test\"\nurl = \"\"\nrepeat = \"at_most_once\"\ndelay = \"0s\"", ""),
             ("kind = \"test\"\nurl = \"http://127.0.0.1:1/\"\nrepeat = \"at_least_once\"", ""),
             ("kind = \"test\"\nrepeat = \"twice\"", "repeat is \"at_most_once\" or \"at_least_once\", not \"twice\""),
-            ("kind = \"test\"\nhost = \"h\"\nport = 25", "host, port belongs to kind smtp"),
-            ("kind = \"capture\"\nurl = \"\"\ndelay = \"1s\"", "url, delay belongs to kind test"),
+            ("kind = \"test\"\nhost = \"h\"\nport = 25", "host belongs to kind smtp"),
+            ("kind = \"capture\"\nurl = \"\"\ndelay = \"1s\"", "url belongs to kind test"),
             (
                 "kind = \"smtp\"\nhost = \"h\"\nsender = \"a@example.com\"\nrepeat = \"x\"",
                 "repeat belongs to kind test",
@@ -215,8 +373,23 @@ mod tests {
                 "kind = \"capture\"\ndkim = { domain = \"d\", selector = \"s\", key = \"k\" }",
                 "dkim belongs to kind smtp",
             ),
-            ("", "it has no kind: smtp, capture or test"),
-            ("kind = \"fax\"", "there is no kind \"fax\": smtp, capture or test"),
+            ("", "it has no kind: smtp, wecom, "),
+            ("kind = \"fax\"", "there is no kind \"fax\": smtp, wecom, "),
+            ("kind = \"wecom\"\ncorp_id = \"c\"\ncorp_secret = \"s\"\nagent_id = 1000002", ""),
+            ("kind = \"wecom\"\ncorp_id = \"c\"\ncorp_secret = \"\"\nagent_id = 1", "it has no corp_secret"),
+            ("kind = \"wechat\"\ncorp_id = \"c\"", "corp_id belongs to kind wecom"),
+            ("kind = \"wechat\"\napp_id = \"a\"\napp_secret = \"s\"\ntemplate = \"t\"", ""),
+            (
+                "kind = \"aliyun\"\naccess_key = \"k\"\naccess_secret = \"s\"\nsign = \"x\"\ntemplate = \"t\"\n\
+                 templates = { MSG1001 = { id = \"SMS_1\", variables = [\"code\"] } }",
+                "",
+            ),
+            ("kind = \"tencent\"\nsecret_id = \"i\"\nsecret_key = \"k\"\napp_id = \"a\"\ntemplate = \"t\"", "it has no sign"),
+            ("kind = \"tencent_voice\"\nsecret_id = \"i\"\nsecret_key = \"k\"\napp_id = \"a\"\ntemplate = \"t\"", ""),
+            (
+                "kind = \"wecom\"\ncorp_id = \"c\"\ncorp_secret = \"s\"\nagent_id = 1\nbase_url = \"ftp://x\"",
+                "base_url: \"ftp://x\" begins with neither https:// nor http://",
+            ),
         ] {
             let refusal = refusal(keys);
             assert!(refusal.is_empty() == why.is_empty() && refusal.contains(why), "{keys}: {refusal}");

@@ -3,6 +3,7 @@
 
 use std::{
     env,
+    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -19,6 +20,12 @@ fn python() -> PathBuf {
     env::var("HONGYAN_TEST_PYTHON").map_or(beside, PathBuf::from)
 }
 
+/// Where a script may listen; a free port is found by having had it.
+fn free_port() -> u16 {
+    let had = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    had.expect("a free port").port()
+}
+
 fn script(name: &str, arguments: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(name);
     let output = Command::new(python())
@@ -33,13 +40,92 @@ fn script(name: &str, arguments: &[&str]) {
 #[test]
 fn the_unmodified_blueking_client_sends_mail_to_a_foreign_smtp_server() {
     let home = Home::new();
-    // The script listens there; a free port is found by having had it.
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
-        .port();
+    let port = free_port();
     let server = home.start(&plan("", &smtp(([127, 0, 0, 1], port).into())));
     script("bkapi_client.py", &[&format!("http://{}", server.address), &port.to_string()]);
+}
+
+/// Every kind of channel, with its provider at `port`.
+fn every_channel(port: u16) -> String {
+    let url = format!("http://127.0.0.1:{port}");
+    format!(
+        r#"
+[[app]]
+code = "app1"
+secret = "sec1"
+trusted = true
+[[user]]
+code = "admin"
+email = "admin@bk.com"
+phone = "+8613800000001"
+wecom = "wx_admin"
+openid = "o_admin"
+[[user]]
+code = "yunchao"
+wecom = "wx_yun"
+[[provider]]
+code = "capture"
+kind = "capture"
+[[provider]]
+code = "wecom-app"
+kind = "wecom"
+corp_id = "corp"
+corp_secret = "cs"
+agent_id = 1000002
+base_url = "{url}"
+[[provider]]
+code = "account"
+kind = "wechat"
+app_id = "wxapp"
+app_secret = "wxs"
+template = "TPL"
+base_url = "{url}"
+[[provider]]
+code = "sms"
+kind = "aliyun"
+access_key = "ak"
+access_secret = "sk"
+sign = "鸿雁"
+template = "SMS_1"
+base_url = "{url}/sms"
+[[provider]]
+code = "calls"
+kind = "tencent_voice"
+secret_id = "id"
+secret_key = "sk"
+app_id = "1400006666"
+template = "1110"
+base_url = "{url}/voice"
+[[channel]]
+code = "1001"
+kind = "sms"
+providers = ["sms"]
+[[channel]]
+code = "1002"
+kind = "wecom"
+providers = ["wecom-app"]
+[[channel]]
+code = "1003"
+kind = "mail"
+providers = ["capture"]
+[[channel]]
+code = "1004"
+kind = "voice"
+providers = ["calls"]
+[[channel]]
+code = "1005"
+kind = "wechat"
+providers = ["account"]
+"#
+    )
+}
+
+#[test]
+fn the_unmodified_blueking_client_drives_every_component() {
+    let port = free_port();
+    let home = Home::new();
+    let server = home.start(&every_channel(port));
+    script("bkapi_components.py", &[&format!("http://{}", server.address), &port.to_string()]);
 }
 
 #[test]

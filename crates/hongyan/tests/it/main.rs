@@ -12,6 +12,8 @@ mod interop;
 mod kill;
 mod mail;
 mod migrate;
+mod sms;
 mod stall;
 mod support;
 mod upgrade;
+mod wecom;

@@ -22,7 +22,7 @@ use super::{
 pub struct Fleet {
     pub home: Home,
     url: String,
-    plan: String,
+    pub plan: String,
 }
 
 /// A node as the look-up of nodes shows it.

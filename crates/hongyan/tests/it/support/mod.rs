@@ -1,10 +1,12 @@
 //! What the tests stand on: a running server, a raw HTTP client, an SMTP sink that misbehaves on demand; many servers, many
-//! clients, and a judge that counts what arrives.
+//! clients, a judge that counts what arrives, a provider's HTTP API.
 
 pub mod client;
 pub mod fleet;
 pub mod judge;
 pub mod load;
+pub mod place;
+pub mod provider;
 pub mod server;
 pub mod sink;
 

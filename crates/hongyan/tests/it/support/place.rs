@@ -1,0 +1,62 @@
+//! A node on either store, so that a case from outside runs on both.
+
+use hongyan_store_suite::postgres;
+
+use super::{
+    fleet::Fleet,
+    server::{Home, Server},
+};
+
+/// Where nodes keep things; it outlives them.
+pub enum Place {
+    /// In a file of one node's own.
+    Embedded(Home),
+    /// In a schema of the test's own.
+    Postgres(Box<Fleet>),
+}
+
+impl Place {
+    pub fn embedded() -> Self {
+        Self::Embedded(Home::new())
+    }
+
+    pub fn postgres() -> Self {
+        Self::Postgres(Box::new(Fleet::new(postgres::shared().fresh_schema(), String::new())))
+    }
+
+    /// Starts a node with `plan` and waits until it listens.
+    pub fn start(&mut self, plan: &str) -> Server {
+        match self {
+            Self::Embedded(home) => home.start(plan),
+            Self::Postgres(fleet) => {
+                plan.clone_into(&mut fleet.plan);
+                Server::spawn(fleet.serve("node"))
+            }
+        }
+    }
+}
+
+/// Makes two tests of each case, one per store.
+macro_rules! on_both_stores {
+    ($($case:ident),+ $(,)?) => {
+        mod embedded {
+            $(
+                #[test]
+                fn $case() {
+                    super::$case(crate::support::place::Place::embedded());
+                }
+            )+
+        }
+
+        mod postgres {
+            $(
+                #[test]
+                fn $case() {
+                    super::$case(crate::support::place::Place::postgres());
+                }
+            )+
+        }
+    };
+}
+
+pub(crate) use on_both_stores;
