@@ -25,16 +25,41 @@ pub(crate) struct Page {
     pub app: AppNo,
     pub priority: Priority,
     pub channel: ChannelNo,
-    /// The parcel that its ready deliveries make.
+}
+
+/// Where a delivery of a page will stand, and in which parcel.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
     pub parcel: Id,
+    pub track: Track,
 }
 
 impl Page {
-    /// A delivery of this page as a row that stands at `track`.
-    pub(crate) const fn row(&self, id: Id, track: Track) -> Row {
-        let Self { message, app, priority, channel, parcel } = *self;
-        Row { id, message, parcel, channel, app, priority, track }
+    /// A delivery of this page as a row that stands at `place`.
+    pub(crate) const fn row(&self, id: Id, place: Place) -> Row {
+        let Self { message, app, priority, channel } = *self;
+        Row { id, message, parcel: place.parcel, channel, app, priority, track: place.track }
     }
+}
+
+/// Divides the ready deliveries of a page, in their order, into parcels of `parcel_max`, one at least: a parcel is called after
+/// its first delivery and has one due time, the latest. Those who get nothing are put to the first parcel; where there is none,
+/// to `otherwise`.
+pub(crate) fn placed(deliveries: &[NewDelivery], parcel_max: usize, otherwise: Id) -> Vec<Place> {
+    let ready: Vec<&NewDelivery> = deliveries.iter().filter(|delivery| delivery.track.state == State::Ready).collect();
+    let first = ready.first().map_or(otherwise, |delivery| delivery.id);
+    let mut parcels = ready.chunks(parcel_max.max(1)).flat_map(|parcel| {
+        let due = parcel.iter().map(|delivery| delivery.track.due).max();
+        parcel.iter().filter_map(move |delivery| Some((parcel.first()?.id, due.unwrap_or(delivery.track.due))))
+    });
+    let place = |delivery: &NewDelivery| match delivery.track.state {
+        State::Ready => {
+            let (parcel, due) = parcels.next().unwrap_or((first, delivery.track.due));
+            Place { parcel, track: Track { due, ..delivery.track } }
+        }
+        _ => Place { parcel: first, track: delivery.track },
+    };
+    deliveries.iter().map(place).collect()
 }
 
 /// New deliveries of one bucket: those to come, and those that were never to be tried.
@@ -81,12 +106,13 @@ impl Holder {
 }
 
 impl<'a> Deliveries<'a> {
-    /// Adds a delivery of a page, standing at `track`.
-    pub(crate) fn push(&mut self, page: &Page, delivery: &'a NewDelivery, track: &Track) {
+    /// Adds a delivery of a page.
+    pub(crate) fn push(&mut self, page: &Page, delivery: &'a NewDelivery, place: &Place) {
+        let track = &place.track;
         let columns = if track.state.is_open() { &mut self.open } else { &mut self.done };
         columns.id.push(delivery.id.get());
         columns.message.push(page.message.get());
-        columns.parcel.push(page.parcel.get());
+        columns.parcel.push(place.parcel.get());
         columns.channel.push(signed(page.channel.0));
         columns.priority.push(priority_number(page.priority));
         columns.app.push(signed(page.app.0));

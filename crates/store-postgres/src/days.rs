@@ -8,11 +8,26 @@ use std::{
 
 use hongyan_core::{id::Id, time::Timestamp};
 
-use crate::{pool::Pool, retry::again, schema::KEPT_BY_DAY, session::Session, sql::cold, trouble::Outcome};
+use crate::{
+    pool::Pool,
+    retry::again,
+    schema::{DOUBTS, KEPT_BY_DAY},
+    session::Session,
+    sql::cold,
+    trouble::Outcome,
+};
 
 /// Which of these tables there are.
 const THERE: &str =
     "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema() AND tablename = ANY ($1)";
+
+/// Which of these tables have no index of doubts, because an earlier program made them, and are so small that they are given it in
+/// a moment.
+const WITHOUT_DOUBTS: &str = "SELECT t.tablename::text FROM pg_tables t \
+    WHERE t.schemaname = current_schema() AND t.tablename = ANY ($1) AND t.tablename LIKE 'done\\_%' \
+      AND pg_relation_size(quote_ident(t.tablename)::regclass) < 64 * 1024 * 1024 \
+      AND NOT EXISTS (SELECT 1 FROM pg_index i \
+                      WHERE i.indrelid = quote_ident(t.tablename)::regclass AND i.indpred IS NOT NULL)";
 
 const DAY_MS: i64 = 86_400_000;
 /// The bits of an id below its milliseconds.
@@ -34,7 +49,12 @@ pub(crate) const fn day_of(moment: Timestamp) -> Day {
 
 /// The lowest id of a day.
 pub(crate) const fn first_id(day: Day) -> i64 {
-    let ms = day * DAY_MS - EPOCH_MS;
+    lowest_id(Timestamp::from_ms(day * DAY_MS))
+}
+
+/// The lowest id of a moment.
+pub(crate) const fn lowest_id(moment: Timestamp) -> i64 {
+    let ms = moment.ms() - EPOCH_MS;
     if ms <= 0 { 0 } else { ms << BELOW_MS }
 }
 
@@ -105,6 +125,10 @@ async fn make_missing(db: &Session, days: &[Day]) -> Outcome<()> {
             "CREATE TABLE {name} (LIKE {table} INCLUDING ALL); \
              ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to});"
         );
+    }
+    for row in db.query(WITHOUT_DOUBTS, &[&names]).await? {
+        let name: &str = row.try_get(0)?;
+        making += &format!("CREATE INDEX ON {name} {DOUBTS};");
     }
     if making.is_empty() { Ok(()) } else { db.batch(&making).await }
 }

@@ -80,6 +80,8 @@ pub(crate) struct Known {
     pub wish: Option<(ChannelNo, Timestamp)>,
     /// How far the search for what is over has come, by bucket: the last id that it looked at.
     pub expired_to: HashMap<u8, i64>,
+    /// How far the search for secrets to erase has come: the last message that it looked at.
+    pub erased_to: i64,
 }
 
 impl Memory {
@@ -161,10 +163,10 @@ impl Known {
         self.became_ready(row);
     }
 
-    /// A row that was about to become ready in `bucket` is, or will not be.
-    pub(crate) fn has_come(&mut self, bucket: u8) {
+    /// So many rows that were about to become ready in `bucket` are, or will not be.
+    pub(crate) fn have_come(&mut self, bucket: u8, rows: usize) {
         if let Some(coming) = self.coming.get_mut(&bucket) {
-            *coming = coming.saturating_sub(1);
+            *coming = coming.saturating_sub(rows);
         }
     }
 

@@ -3,9 +3,11 @@
 pub(crate) mod answer;
 pub(crate) mod cancel;
 pub(crate) mod capture;
+pub(crate) mod erase;
 pub(crate) mod expire;
 pub(crate) mod page;
 pub(crate) mod plan;
 pub(crate) mod prune;
 pub(crate) mod quota;
 pub(crate) mod recover;
+pub(crate) mod token;

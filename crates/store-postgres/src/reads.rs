@@ -2,6 +2,7 @@
 //! ranges of later pages are on record. What is open and what is done lie in two tables, and both are read as of one moment.
 
 mod cargo;
+mod doubt;
 mod expansion;
 mod kept;
 mod message;
@@ -12,14 +13,15 @@ use hongyan_core::id::Id;
 
 pub(crate) use self::{
     cargo::cargo,
+    doubt::doubts,
     expansion::expansions,
     kept::{answer, captures, declarations, depths, note, setup_version, users},
-    message::{message, outcomes, ranges},
+    message::{message, outcomes, ranges, to_come},
 };
 use crate::row::bucket_of;
 
 /// Ids by their buckets, each in order.
-fn by_bucket(ids: impl IntoIterator<Item = Id>) -> BTreeMap<i16, Vec<i64>> {
+pub(crate) fn by_bucket(ids: impl IntoIterator<Item = Id>) -> BTreeMap<i16, Vec<i64>> {
     let mut buckets: BTreeMap<i16, Vec<i64>> = BTreeMap::new();
     for id in ids {
         buckets.entry(bucket_of(id)).or_default().push(id.get());

@@ -20,13 +20,15 @@ pub(crate) struct Migration {
 pub(crate) const VERSION: i32 = MIGRATIONS.len() as i32;
 
 /// The migrations, the first first.
-pub(crate) const MIGRATIONS: [Migration; 2] = [Migration { sql: V1, oldest: 1 }, Migration { sql: V2, oldest: 1 }];
+pub(crate) const MIGRATIONS: [Migration; 3] =
+    [Migration { sql: V1, oldest: 1 }, Migration { sql: V2, oldest: 1 }, Migration { sql: V3, oldest: 1 }];
 
 /// The tables that are kept by days: the table, and the column whose id says which day.
 pub(crate) const KEPT_BY_DAY: [(&str, &str); 3] = [("message", "id"), ("attachment", "message"), ("done", "id")];
 
 /// Every table, so that those of another program are known when they are met.
-pub(crate) const TABLES: [&str; 20] = [
+pub(crate) const TABLES: [&str; 23] = [
+    "access_token",
     "attachment",
     "audience",
     "capture",
@@ -35,6 +37,7 @@ pub(crate) const TABLES: [&str; 20] = [
     "delivery",
     "depth",
     "done",
+    "erasure",
     "expansion",
     "idempotency",
     "message",
@@ -47,10 +50,13 @@ pub(crate) const TABLES: [&str; 20] = [
     "quota_account",
     "quota_entry",
     "setup",
+    "tally",
 ];
 
 /// The limit is written into two partial indexes below.
 const _: () = assert!(hongyan_core::limits::CRASHES_BEFORE_ALONE == 3);
+/// The state is written into the index of doubts.
+const _: () = assert!(hongyan_core::delivery::State::Unknown.number() == 9);
 
 /// Where the schema says of itself what it is; made before the first migration.
 pub(crate) const SCHEMA_TABLE: &str = "
@@ -61,6 +67,50 @@ CREATE TABLE IF NOT EXISTS hongyan_schema (
 );
 INSERT INTO hongyan_schema VALUES (1, 0, 0) ON CONFLICT DO NOTHING;
 ";
+
+/// Access tokens, caps, secrets and doubts. None of it is known to a program of version 2, which stores nothing that would
+/// need it.
+///
+/// The index of doubts is made for the days to come, not for the days that there are: all of the history would have to be read for
+/// that while nobody may write to it. Those days are looked into by the primary key, which has what is young at its end; where
+/// little is there as yet they are given the index as well (`days`).
+const V3: &str = "
+-- Access tokens of providers (`core`, token), in the bucket of the key. The latter three of what was kept are null until
+-- something was.
+CREATE TABLE access_token (
+    bucket     smallint NOT NULL,
+    key        text NOT NULL,
+    turn       bigint NOT NULL,     -- the number of the last turn to fetch one
+    turn_until bigint,              -- until when nobody else may take the next
+    version    bigint,              -- the turn in which the token was fetched that is kept
+    sealed     text,
+    expires    bigint,
+    PRIMARY KEY (bucket, key)
+);
+
+-- What was admitted lately under caps (`core`, cap), in the bucket of the key.
+CREATE TABLE tally (
+    bucket smallint NOT NULL,
+    key    text NOT NULL,
+    body   bytea NOT NULL,          -- `Tally::to_bytes`
+    until  bigint NOT NULL,         -- from when on nothing of it counts any more, or a little later
+    PRIMARY KEY (bucket, key)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+CREATE INDEX tally_until ON tally (bucket, until);
+
+-- Messages whose content has a secret that is to be erased when nothing of them is to come any more.
+CREATE TABLE erasure (
+    bucket  smallint NOT NULL,
+    message bigint NOT NULL,
+    PRIMARY KEY (bucket, message)
+);
+
+-- Deliveries whose outcome nobody knows, unless because the store was restored.
+CREATE INDEX doubt ON ONLY done (bucket, channel, id) WHERE state = 9 AND reason IS DISTINCT FROM 'restored';
+";
+
+/// What the index of doubts is made of.
+pub(crate) const DOUBTS: &str = "(bucket, channel, id) WHERE state = 9 AND reason IS DISTINCT FROM 'restored'";
 
 /// A node says that it is about to leave; one of version 1 goes on preferring the buckets of such a node a little longer, no
 /// more. The indexes of what waits end in the id, so that their order never has to be completed by sorting; what used the

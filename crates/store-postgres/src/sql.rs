@@ -20,6 +20,7 @@ macro_rules! statements {
 
 pub(crate) mod arrival;
 pub(crate) mod cold;
+pub(crate) mod erasure;
 pub(crate) mod hot;
 pub(crate) mod node;
 pub(crate) mod page;
@@ -31,3 +32,4 @@ pub(crate) mod read;
 pub(crate) mod recover;
 #[cfg(test)]
 mod rules;
+pub(crate) mod token;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hongyan_core::{
+    cap::{Cap, Draw, Drawn},
     delivery::Track,
     id::{Id, IdSource},
     pace::Tokens,
@@ -12,11 +13,12 @@ use hongyan_core::{
     quota::{Admission, Admitted, Day, Sums},
     setup::{AppNo, ChannelNo, User},
     store::{
-        Batch, Capture, Captures, Cargo, Change, Commits, Declaration, Declarations, Deliveries, Depth, Expansion,
-        Lease, Limits, MessageRecord, Messages, NodeRecord, Page, PlanChange, Policies, Recovered, StoreResult,
-        Submitted, Upkeep,
+        AccessTokens, Batch, Capture, Captures, Cargo, Change, Commits, Declaration, Declarations, Deliveries, Depth,
+        Doubt, Expansion, Lease, Limits, MessageRecord, Messages, NodeRecord, Page, PlanChange, Policies, Recovered,
+        StoreResult, Submitted, Upkeep,
     },
     time::{Clock, Timestamp},
+    token::{KeptToken, TokenTurn},
 };
 
 use crate::{
@@ -28,11 +30,11 @@ use crate::{
         answer::AnswerKeep,
         cancel::Cancel,
         capture::Capturer,
-        expire, page,
+        erase, expire, page,
         plan::{NoteOnce, PlanApply},
         prune,
         quota::{self, Accountant, TokensTake},
-        recover,
+        recover, token,
     },
     reads,
     settle::Settler,
@@ -98,6 +100,10 @@ impl Messages for PostgresStore {
         reads::outcomes(&self.engine, messages).await.map_err(|trouble| trouble.told())
     }
 
+    async fn secrets_erase(&self, limit: usize) -> StoreResult<usize> {
+        erase::erase(&self.engine, self.life.buckets(), limit).await
+    }
+
     async fn message_cancel(&self, message: Id, now: Timestamp) -> StoreResult<usize> {
         self.engine.run(&Cancel { message, now }).await
     }
@@ -131,6 +137,17 @@ impl Deliveries for PostgresStore {
 
     async fn expire(&self, limit: usize, now: Timestamp) -> StoreResult<usize> {
         expire::expire(&self.engine, self.life.buckets(), limit, now).await
+    }
+
+    async fn doubts(
+        &self,
+        channel: ChannelNo,
+        since: Timestamp,
+        after: Option<Id>,
+        limit: usize,
+    ) -> StoreResult<Vec<Doubt>> {
+        let found = reads::doubts(&self.engine, self.life.buckets(), channel, since, after, limit).await;
+        found.map_err(|trouble| trouble.told())
     }
 
     async fn next_due(&self, channel: ChannelNo, now: Timestamp) -> StoreResult<Option<Timestamp>> {
@@ -241,5 +258,30 @@ impl Limits for PostgresStore {
 
     async fn tokens_take(&self, key: String, rate: f64, burst: u32, want: u32, now: Timestamp) -> StoreResult<Tokens> {
         self.engine.run(&TokensTake { key: quota::name(key), rate, burst, want, now }).await
+    }
+
+    async fn caps_draw(&self, caps: Vec<Cap>, draws: Vec<Draw>, now: Timestamp) -> StoreResult<Vec<Drawn>> {
+        quota::draw(&self.engine, caps, draws, now).await
+    }
+}
+
+#[async_trait]
+impl AccessTokens for PostgresStore {
+    async fn token_ask(&self, key: String, failed: Option<u64>, now: Timestamp) -> StoreResult<TokenTurn> {
+        token::ask(&self.engine, key, failed, now).await
+    }
+
+    async fn token_keep(
+        &self,
+        key: String,
+        turn: u64,
+        sealed: String,
+        expires: Timestamp,
+    ) -> StoreResult<Option<KeptToken>> {
+        token::keep(&self.engine, key, turn, sealed, expires).await
+    }
+
+    async fn token_fail(&self, key: String, turn: u64, until: Timestamp) -> StoreResult<()> {
+        token::fail(&self.engine, key, turn, until).await
     }
 }

@@ -65,25 +65,24 @@ async fn work(engine: Arc<Engine>, queue: Arc<Queue<Request>>, lane: i16) {
     work_on(&queue, |requests| decide(&engine, requests), |requests| together(&engine, lane, requests)).await;
 }
 
-/// Decides which requests are born leased, and takes their slots at the desk. What is left ready counts as waiting at once, for
+/// Decides which parcels are born leased, and takes their slots at the desk. What is left ready counts as waiting at once, for
 /// whoever comes next.
 fn decide(engine: &Engine, requests: &mut [Request]) {
     let links = engine.links();
     let mut known = engine.memory.lock();
     let mut free: HashMap<ChannelNo, bool> = HashMap::new();
     for request in requests {
-        let Some(parcel) = request.parcel() else { continue };
         let channel = request.batch.channel;
-        if parcel.track.due <= request.now {
+        // Each parcel takes a slot of its own; behind the first that gets none all wait, so that they stay in order.
+        while request.ready().next().is_some_and(|parcel| parcel.track.due <= request.now) {
             let free = free.entry(channel).or_insert_with(|| known.may_be_born_leased(channel, request.now));
             *free = *free && links.reserve(channel);
-            if *free {
-                request.lease();
-                continue;
+            if !*free {
+                break;
             }
+            request.lease();
         }
-        known.will_be_ready(&parcel);
-        request.wait();
+        request.ready().for_each(|parcel| known.will_be_ready(&parcel));
     }
 }
 
@@ -110,7 +109,7 @@ async fn commit_again(engine: &Engine, lane: i16, requests: &[Request]) -> Resul
 
 async fn follow(engine: &Engine, requests: Vec<Request>, stage: Stage, answers: Vec<Submitted>) {
     engine.committed(requests.len());
-    // A slot whose request turned out to be a repeat goes back.
+    // Slots whose request turned out to be a repeat go back.
     let repeats = requests.iter().zip(&answers).filter(|(_, answer)| **answer != Submitted::Stored);
     release(engine, repeats.map(|(request, _)| request));
     engine.follow(stage).await;
@@ -131,15 +130,15 @@ fn refuse(engine: &Engine, requests: Vec<Request>, trouble: &Trouble) {
 /// What was about to become ready is, or will not be.
 fn have_come(engine: &Engine, requests: &[Request]) {
     let mut known = engine.memory.lock();
-    for request in requests.iter().filter(|request| request.waits()) {
-        known.has_come(request.batch.message.id.bucket());
+    for request in requests {
+        known.have_come(request.batch.message.id.bucket(), request.waiting());
     }
 }
 
 fn release<'a>(engine: &Engine, requests: impl IntoIterator<Item = &'a Request>) {
     let mut slots: BTreeMap<ChannelNo, usize> = BTreeMap::new();
-    for request in requests.into_iter().filter(|request| request.is_leased()) {
-        *slots.entry(request.batch.channel).or_default() += 1;
+    for request in requests {
+        *slots.entry(request.batch.channel).or_default() += request.leased();
     }
     let links = engine.links();
     for (channel, slots) in slots {

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use hongyan_core::{
+    content::Content,
     delivery::{Reason, State},
     id::{Id, bucket_of_key, bucket_of_name},
     pace::Meter,
@@ -104,7 +105,11 @@ async fn messages(db: &Session, rows: &[MovedMessage]) -> Outcome<()> {
         &column(rows, |row| signed(row.attachments)),
         &column(rows, |row| row.content.as_slice()),
     ];
-    put(db, sql::MESSAGES, &params).await
+    put(db, sql::MESSAGES, &params).await?;
+    // What cannot be read is moved as it is.
+    let has_secret = |row: &&MovedMessage| Content::from_bytes(&row.content).is_ok_and(|content| content.has_secret());
+    let secret: Vec<i64> = rows.iter().filter(has_secret).map(|row| row.message.id.get()).collect();
+    if secret.is_empty() { Ok(()) } else { put(db, sql::ERASURES, &[&secret]).await }
 }
 
 async fn attachments(db: &Session, rows: &[MovedAttachment]) -> Outcome<()> {

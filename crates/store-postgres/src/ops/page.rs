@@ -2,16 +2,15 @@
 
 use async_trait::async_trait;
 use hongyan_core::{
-    delivery::{State, Track},
-    id::Id,
+    delivery::State,
     setup::{AppNo, ChannelNo},
-    store::{NewDelivery, Page as NewPage, StoreResult},
+    store::{Page as NewPage, StoreResult},
     time::Timestamp,
 };
 
 use crate::{
     audience::expansion_end,
-    columns::{Deliveries, Holder, Page},
+    columns::{Deliveries, Holder, Page, placed},
     engine::{Engine, Operation, SHARED_LANE, Transaction},
     row::{bucket_of, number, priority_read},
     sql::page,
@@ -40,14 +39,12 @@ impl Operation for PageAdd {
             expansion_end(tx.db, self.page.message).await?;
         }
         let Some(head) = self.page.deliveries.first() else { return Ok(true) };
-        let due = ready(&self.page.deliveries).map(|delivery| delivery.track.due).max();
         let mut rows = Deliveries::default();
-        for delivery in &self.page.deliveries {
-            let due = due.filter(|_| delivery.track.state == State::Ready).unwrap_or(delivery.track.due);
-            let track = Track { due, ..delivery.track };
-            rows.push(&page, delivery, &track);
-            if track.state == State::Ready {
-                tx.stage.ready.push(page.row(delivery.id, track));
+        let places = placed(&self.page.deliveries, self.page.parcel_max, head.id);
+        for (delivery, place) in self.page.deliveries.iter().zip(&places) {
+            rows.push(&page, delivery, place);
+            if place.track.state == State::Ready {
+                tx.stage.ready.push(page.row(delivery.id, *place));
             }
         }
         let rows = rows.finished();
@@ -75,19 +72,8 @@ impl PageAdd {
             app: AppNo(number(row.try_get::<_, Option<i32>>(0)?.ok_or_else(gone)?)?),
             channel: ChannelNo(number(row.try_get::<_, Option<i32>>(1)?.ok_or_else(gone)?)?),
             priority: priority_read(row.try_get::<_, Option<i16>>(2)?.ok_or_else(gone)?)?,
-            parcel: parcel(deliveries).unwrap_or(*message),
         }))
     }
-}
-
-/// Those of a page that will be tried: one parcel, with one due time, the latest.
-fn ready(deliveries: &[NewDelivery]) -> impl Iterator<Item = &NewDelivery> {
-    deliveries.iter().filter(|delivery| delivery.track.state == State::Ready)
-}
-
-/// The number of a page's parcel; where nobody is tried, that of the first.
-fn parcel(deliveries: &[NewDelivery]) -> Option<Id> {
-    ready(deliveries).chain(deliveries).next().map(|delivery| delivery.id)
 }
 
 fn cursor_number(cursor: usize) -> i32 {

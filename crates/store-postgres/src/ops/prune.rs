@@ -1,5 +1,5 @@
-//! Forgetting history: whole days of it, never one with something open in it or before it; and idempotency keys whose time is
-//! over. Several nodes may do so at once.
+//! Forgetting history: whole days of it, never one with something open in it or before it; and idempotency keys and tallies of
+//! caps whose time is over. Several nodes may do so at once.
 
 use hongyan_core::{store::StoreResult, time::Timestamp};
 
@@ -10,7 +10,7 @@ use crate::{
     retry::again,
     schema::KEPT_BY_DAY,
     session::{Query, Session},
-    sql::{cold, page, plan, read},
+    sql::{cold, page, plan, quota, read},
     trouble::{Outcome, Trouble},
 };
 
@@ -29,24 +29,31 @@ pub(crate) async fn prune(engine: &Engine, before: Timestamp, limit: usize, now:
 async fn prune_told(engine: &Engine, before: Timestamp, limit: usize, now: Timestamp) -> Outcome<bool> {
     let today = day_of(now);
     engine.days.make_all(&engine.pool, today..=today + DAYS_AHEAD).await?;
-    let keys_left = again(|| keys_forget(engine, limit, now)).await?;
+    let keys_left = again(|| forget(engine, read::KEYS_OVER, read::KEYS_FORGET, limit, now)).await?;
+    let tallies_left = again(|| forget(engine, quota::TALLIES_OVER, quota::TALLIES_FORGET, limit, now)).await?;
     let days_left = day_forget(engine, before).await?;
-    Ok(keys_left || days_left)
+    Ok(keys_left || tallies_left || days_left)
 }
 
-/// Forgets keys whose time is over, at most `limit`; answers whether more are left.
-async fn keys_forget(engine: &Engine, limit: usize, now: Timestamp) -> Outcome<bool> {
+/// Forgets rows whose time is over, at most `limit`; answers whether more are left. One statement says how many there are in a
+/// bucket, the other forgets them.
+async fn forget(
+    engine: &Engine,
+    over: &'static str,
+    forget: &'static str,
+    limit: usize,
+    now: Timestamp,
+) -> Outcome<bool> {
     let (now, most) = (now.ms(), i64::try_from(limit).unwrap_or(i64::MAX));
     let buckets: Vec<i16> = (0..BUCKETS).map(i16::from).collect();
-    let queries =
-        buckets.iter().map(|bucket| Query { sql: read::KEYS_OVER, params: vec![bucket as _, &now as _, &most as _] });
+    let queries = buckets.iter().map(|bucket| Query { sql: over, params: vec![bucket as _, &now as _, &most as _] });
     let db = engine.pool.lend().await?;
-    let over = db.query_all(&queries.collect::<Vec<_>>()).await?;
+    let found = db.query_all(&queries.collect::<Vec<_>>()).await?;
     let mut left = most;
-    for (bucket, rows) in buckets.iter().zip(over) {
+    for (bucket, rows) in buckets.iter().zip(found) {
         let over: i64 = rows.first().map(|row| row.try_get(0)).transpose()?.unwrap_or(0);
         if over > 0 && left > 0 {
-            db.execute(read::KEYS_FORGET, &[bucket, &now, &left.min(over)]).await?;
+            db.execute(forget, &[bucket, &now, &left.min(over)]).await?;
         }
         left -= over;
     }

@@ -1,6 +1,7 @@
-//! Quotas and paces. What is asked of accounts at the same time shares commits: each worker has some of the buckets, so that
+//! Quotas, paces and caps. What is asked of accounts at the same time shares commits: each worker has some of the buckets, so that
 //! however many ask of one account, one of this node's connections at a time waits for its row, and has it for one commit.
 
+mod caps;
 mod pace;
 mod windows;
 
@@ -14,8 +15,8 @@ use hongyan_core::{
 };
 use tokio::sync::oneshot;
 
-pub(crate) use self::pace::TokensTake;
 use self::windows::{Ask, HOUR_MS, Said, Windows, account_read};
+pub(crate) use self::{caps::draw, pace::TokensTake};
 use crate::{
     engine::Engine,
     queue::{Job, Queue, Room},
@@ -123,7 +124,7 @@ async fn decide(engine: &Engine, asks: &[(Ask, Timestamp)]) -> StoreResult<Vec<S
     said.ok_or_else(|| Trouble::Damaged("an account that was begun is gone".to_owned()).told())
 }
 
-/// PostgreSQL's texts cannot hold NUL; nor does the name of any account or provider.
+/// PostgreSQL's texts cannot hold NUL; nor does the name of any account, provider or recipient.
 pub(crate) fn name(name: String) -> String {
     if name.contains('\0') { name.replace('\0', "\u{fffd}") } else { name }
 }

@@ -1,6 +1,6 @@
 //! Messages with their deliveries, and where deliveries stand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use hongyan_core::{
     id::Id,
@@ -18,7 +18,7 @@ use crate::{
     engine::Engine,
     row::{ROW_COLUMNS, attempts_decode, bucket_of, id_read, number, priority_read, row_read},
     session::{Query, Session},
-    sql::read,
+    sql::{erasure, read},
     trouble::{Outcome, Trouble},
 };
 
@@ -115,13 +115,7 @@ pub(crate) async fn outcomes(engine: &Engine, messages: Vec<Id>) -> Outcome<Vec<
         return Ok(Vec::new());
     }
     let db = engine.pool.lend().await?;
-    let asked = by_bucket(elsewhere);
-    let queries = asked.iter().map(|(bucket, ids)| Query { sql: read::RANGES, params: vec![bucket as _, ids as _] });
-    let mut buckets: BTreeMap<i16, Ranges> = BTreeMap::new();
-    for row in db.query_all(&queries.collect::<Vec<_>>()).await?.iter().flatten() {
-        let range = range_read(row)?;
-        buckets.entry(i16::from(range.bucket)).or_default().push(range);
-    }
+    let buckets = pages(&db, &by_bucket(elsewhere)).await?;
     let most = limits::PAGE_RECIPIENTS_MAX as i64;
     let queries = buckets.iter().map(|(bucket, ranges)| Query {
         sql: read::OUTCOMES,
@@ -130,6 +124,34 @@ pub(crate) async fn outcomes(engine: &Engine, messages: Vec<Id>) -> Outcome<Vec<
     let found = db.query_all(&queries.collect::<Vec<_>>()).await?;
     let moved = |row| row_read(row).map(|row| Moved { message: row.message, delivery: row.id, track: row.track });
     found.iter().flatten().map(moved).collect()
+}
+
+/// Where the pages of messages lie, by bucket.
+async fn pages(db: &Session, messages: &BTreeMap<i16, Vec<i64>>) -> Outcome<BTreeMap<i16, Ranges>> {
+    let queries = messages.iter().map(|(bucket, ids)| Query { sql: read::RANGES, params: vec![bucket as _, ids as _] });
+    let mut buckets: BTreeMap<i16, Ranges> = BTreeMap::new();
+    for row in db.query_all(&queries.collect::<Vec<_>>()).await?.iter().flatten() {
+        let range = range_read(row)?;
+        buckets.entry(i16::from(range.bucket)).or_default().push(range);
+    }
+    Ok(buckets)
+}
+
+/// Those of these messages of which something is to come: pages of their audience, or open deliveries. What is not among them
+/// never will be again: pages are looked for after it is known that none follows, and nothing that is over is opened anew.
+pub(crate) async fn to_come(engine: &Engine, messages: &[Id]) -> Outcome<BTreeSet<Id>> {
+    let db = engine.pool.lend().await?;
+    let asked = by_bucket(messages.iter().copied());
+    let queries =
+        asked.iter().map(|(bucket, ids)| Query { sql: erasure::EXPANDING_OF, params: vec![bucket as _, ids as _] });
+    let expanding = db.query_all(&queries.collect::<Vec<_>>()).await?;
+    let buckets = pages(&db, &asked).await?;
+    let queries = buckets.iter().map(|(bucket, ranges)| Query {
+        sql: erasure::OPEN_OF,
+        params: vec![bucket as _, &ranges.message as _, &ranges.first as _, &ranges.last as _],
+    });
+    let open = db.query_all(&queries.collect::<Vec<_>>()).await?;
+    expanding.iter().chain(&open).flatten().map(|row| id_read(row, 0)).collect()
 }
 
 /// Ranges of one bucket, as columns.

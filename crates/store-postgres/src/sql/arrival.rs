@@ -23,6 +23,8 @@ statements! {
             UNION ALL SELECT 'idempotency keys' WHERE EXISTS (SELECT 1 FROM idempotency) \
             UNION ALL SELECT 'captures' WHERE EXISTS (SELECT 1 FROM capture) \
             UNION ALL SELECT 'accounts' WHERE EXISTS (SELECT 1 FROM quota_account) OR EXISTS (SELECT 1 FROM meter) \
+                OR EXISTS (SELECT 1 FROM tally) \
+            UNION ALL SELECT 'access tokens' WHERE EXISTS (SELECT 1 FROM access_token) \
             UNION ALL SELECT 'notes of a node that has set it up' WHERE EXISTS (SELECT 1 FROM note)) w (what)";
     /// Forgets every note but the mark.
     NOTES_FORGET = "DELETE FROM note n WHERE n.key <> 'migration'";
@@ -42,6 +44,9 @@ statements! {
         FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::smallint[], \
             $8::bigint[], $9::bigint[], $10::bigint[], $11::integer[], $12::bytea[]) \
             x (id, app, channel, dialect, operation, caller, priority, accepted, expires, last, attachments, content)";
+    /// Messages ($1) have a secret that is to be erased.
+    ERASURES = "INSERT INTO erasure (bucket, message) \
+        SELECT x.message & 63, x.message FROM unnest($1::bigint[]) x (message)";
     /// Attachments, as columns.
     ATTACHMENTS = "INSERT INTO attachment (bucket, message, no, body) \
         SELECT x.message & 63, x.message, x.no, x.body FROM unnest($1::bigint[], $2::integer[], $3::bytea[]) x (message, no, body)";

@@ -1,5 +1,5 @@
-//! Statements of quotas and paces. `$1` is always the bucket, of the account's or the pace's name. Whoever changes anything of
-//! an account has its row locked; a statement that follows the lock sees all that was committed under the lock before.
+//! Statements of quotas, paces and caps. `$1` is always the bucket, of the account's, pace's or cap's name. Whoever changes
+//! anything of an account has its row locked; a statement that follows the lock sees all that was committed under the lock before.
 
 statements! {
     /// Begins account $2, unless it is known.
@@ -47,4 +47,20 @@ statements! {
     METER_LOCK = "SELECT m.seen, m.ahead_ns FROM meter m WHERE m.bucket = $1 AND m.key = $2 FOR UPDATE";
     /// What is kept of pace $2.
     METER_WRITE = "UPDATE meter m SET seen = $3, ahead_ns = $4 WHERE m.bucket = $1 AND m.key = $2";
+    /// Begins the tallies under keys ($2), each once, but for those that are known.
+    TALLIES_BEGIN = "INSERT INTO tally (bucket, key, body, until) \
+        SELECT $1, x.key, ''::bytea, 0 FROM unnest($2::text[]) x (key) ORDER BY x.key ON CONFLICT DO NOTHING";
+    /// The tallies under keys ($2), locked in their order.
+    TALLIES_LOCK = "SELECT t.key, t.body FROM tally t WHERE t.bucket = $1 AND t.key = ANY ($2::text[]) ORDER BY t.key FOR UPDATE";
+    /// What is kept under keys ($2): tallies ($3), each until $4.
+    TALLIES_WRITE = "UPDATE tally t SET body = x.body, until = x.until \
+        FROM unnest($2::text[], $3::bytea[], $4::bigint[]) x (key, body, until) \
+        WHERE t.bucket = $1 AND t.key = ANY ($2::text[]) AND t.key = x.key";
+    /// How many tallies count nowhere any more at $2, as far as $3.
+    TALLIES_OVER = "SELECT count(*) FROM (\
+        SELECT t.until FROM tally t WHERE t.bucket = $1 AND t.until <= $2 LIMIT $3) o";
+    /// Forgets at most $3 of them.
+    TALLIES_FORGET = "WITH o AS (\
+            SELECT t.key FROM tally t WHERE t.bucket = $1 AND t.until <= $2 ORDER BY t.until LIMIT $3 FOR UPDATE SKIP LOCKED) \
+        DELETE FROM tally k USING o WHERE k.bucket = $1 AND k.key = o.key";
 }

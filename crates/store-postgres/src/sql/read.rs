@@ -37,6 +37,11 @@ statements! {
             CROSS JOIN LATERAL (\
                 SELECT * FROM done o WHERE o.bucket = $1 AND o.id BETWEEN x.first AND x.last AND o.message = x.message \
                 ORDER BY o.id LIMIT $5) d");
+    /// The first $4 deliveries of channel $2 behind $3 whose outcome nobody knows: whom they were for, their tries, and when the
+    /// last was if it is not among them.
+    DOUBTS = "SELECT d.id, coalesce(d.address, d.recipient), d.attempts::text, coalesce(d.first_try, d.due) FROM done d \
+        WHERE d.bucket = $1 AND d.channel = $2 AND d.id > $3 AND d.state = 9 AND d.reason IS DISTINCT FROM 'restored' \
+        ORDER BY d.id LIMIT $4";
     /// The attachments of messages ($2), in order.
     ATTACHMENTS = "SELECT a.message, a.body FROM unnest($2::bigint[]) x (id) \
         JOIN attachment a ON a.bucket = $1 AND a.message = x.id ORDER BY a.message, a.no";

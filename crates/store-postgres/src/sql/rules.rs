@@ -18,7 +18,7 @@ use sqlparser::{
     parser::Parser,
 };
 
-use super::{arrival, cold, hot, node, page, plan, quota, read, recover};
+use super::{arrival, cold, erasure, hot, node, page, plan, quota, read, recover, token};
 use crate::schema::{MIGRATIONS, TABLES};
 
 use self::refused::REFUSED;
@@ -26,8 +26,15 @@ use self::refused::REFUSED;
 mod refused;
 
 /// Statements that run per message, parcel, page or look.
-const HOT: [(&str, &[(&str, &str)]); 5] =
-    [("hot", hot::ALL), ("page", page::ALL), ("quota", quota::ALL), ("read", read::ALL), ("recover", recover::ALL)];
+const HOT: [(&str, &[(&str, &str)]); 7] = [
+    ("erasure", erasure::ALL),
+    ("hot", hot::ALL),
+    ("page", page::ALL),
+    ("quota", quota::ALL),
+    ("read", read::ALL),
+    ("recover", recover::ALL),
+    ("token", token::ALL),
+];
 
 /// Statements that run now and then, or are about tables that every node has.
 const COLD: [(&str, &[(&str, &str)]); 4] =
@@ -69,7 +76,7 @@ fn tables_with_buckets() -> (BTreeSet<String>, BTreeSet<String>, Vec<String>) {
     let (mut all, mut with) = (BTreeSet::new(), BTreeSet::new());
     let mut keys: Vec<(String, Vec<String>)> = Vec::new();
     for migration in MIGRATIONS {
-        for statement in parsed(migration.sql).expect("the schema can be read") {
+        for statement in parsed(&migration.sql.replace(" ON ONLY ", " ON ")).expect("the schema can be read") {
             match statement {
                 Statement::CreateTable(table) => {
                     let name = table.name.to_string();

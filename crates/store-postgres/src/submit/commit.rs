@@ -18,7 +18,7 @@ use crate::{
     engine::{Engine, Registration},
     row::{id_read, number, priority_number, signed},
     session::{Param, Query, Session},
-    sql::hot,
+    sql::{erasure, hot},
     stage::Stage,
     trouble::Outcome,
 };
@@ -65,16 +65,15 @@ pub(super) async fn commit(engine: &Engine, lane: i16, requests: &[Request]) -> 
 fn stage(requests: &[Request], answers: &[Submitted], is_ours: bool) -> Stage {
     let mut stage = Stage::default();
     for (request, _) in requests.iter().zip(answers).filter(|(_, answer)| **answer == Submitted::Stored) {
-        if request.is_leased() && !is_ours {
-            // Leased to what this node was until it was declared dead: others take it over.
-            stage.void.push(request.batch.channel);
-        } else if request.is_leased() {
-            let rows = request.batch.page.iter().zip(&request.tracks);
-            let held = rows.filter(|(_, track)| track.state == State::Leased);
-            stage.held.extend(held.map(|(delivery, track)| request.page.row(delivery.id, *track)));
-            stage.leases.push(request.lease_of());
+        stage.ready.extend(request.ready());
+        if request.leased() > 0 && is_ours {
+            let rows = request.batch.page.iter().zip(&request.places);
+            let held = rows.filter(|(_, place)| place.track.state == State::Leased);
+            stage.held.extend(held.map(|(delivery, place)| request.page.row(delivery.id, *place)));
+            stage.leases.extend(request.leases());
         } else {
-            stage.ready.extend(request.parcel());
+            // Leased to what this node was until it was declared dead: others take it over.
+            stage.void.extend(std::iter::repeat_n(request.batch.channel, request.leased()));
         }
     }
     stage
@@ -98,6 +97,8 @@ struct Bucket<'a> {
     files: Files<'a>,
     expanding: Vec<i64>,
     rest: Vec<&'a [u8]>,
+    /// Those whose content has a secret.
+    secret: Vec<i64>,
     deliveries: Deliveries<'a>,
 }
 
@@ -167,8 +168,11 @@ impl<'a> Bucket<'a> {
             self.expanding.push(message.id.get());
             self.rest.push(rest);
         }
-        for (delivery, track) in batch.page.iter().zip(&request.tracks) {
-            self.deliveries.push(&request.page, delivery, track);
+        if batch.content.has_secret() {
+            self.secret.push(message.id.get());
+        }
+        for (delivery, place) in batch.page.iter().zip(&request.places) {
+            self.deliveries.push(&request.page, delivery, place);
         }
     }
 
@@ -197,6 +201,9 @@ impl<'a> Bucket<'a> {
         if !self.expanding.is_empty() {
             queries.push(Query { sql: hot::EXPANSION_INSERT, params: vec![bucket, &self.expanding] });
             queries.push(Query { sql: hot::AUDIENCE_INSERT, params: vec![bucket, &self.expanding, &self.rest] });
+        }
+        if !self.secret.is_empty() {
+            queries.push(Query { sql: erasure::ERASURE_INSERT, params: vec![bucket, &self.secret] });
         }
     }
 }

@@ -1,7 +1,9 @@
 //! A request on its way into the tables, with all that can be prepared before a worker takes it.
 
+use std::ops::Range;
+
 use hongyan_core::{
-    delivery::{Event, State, Track, step},
+    delivery::{Event, State, step},
     limits,
     store::{Addressee, Batch, Cargo, Lease, LeasedRow, StoreResult, Submitted},
     time::Timestamp,
@@ -10,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     audience::rest_encode,
-    columns::Page,
+    columns::{Page, Place, placed},
     finish::any_policy,
     queue::{Job, Room},
     row::Row,
@@ -28,9 +30,11 @@ pub(super) struct Request {
     /// What its deliveries have in common.
     pub(super) page: Page,
     /// Where its deliveries will stand.
-    pub(super) tracks: Vec<Track>,
-    is_leased: bool,
-    waits: bool,
+    pub(super) places: Vec<Place>,
+    /// Where its parcels begin among its deliveries, in order.
+    parcels: Vec<usize>,
+    /// How many of them, from the first on, are born leased.
+    leased: usize,
     reply: oneshot::Sender<StoreResult<Submitted>>,
     room: Option<Room>,
 }
@@ -45,27 +49,24 @@ impl Request {
     /// A request; its answer arrives at the receiver.
     pub(super) fn new(batch: Batch, now: Timestamp) -> (Self, oneshot::Receiver<StoreResult<Submitted>>) {
         let (reply, answer) = oneshot::channel();
-        let ready = || batch.page.iter().filter(|delivery| delivery.track.state == State::Ready);
-        // The ready deliveries of a page are one parcel: the first one's id, and one due time for all, the latest.
-        let due = ready().map(|delivery| delivery.track.due).max();
         let page = Page {
             message: batch.message.id,
             app: batch.message.app,
             priority: batch.message.priority,
             channel: batch.channel,
-            parcel: ready().next().map_or(batch.message.id, |delivery| delivery.id),
         };
-        let aligned =
-            |track: Track| Track { due: due.filter(|_| track.state == State::Ready).unwrap_or(track.due), ..track };
+        let places = placed(&batch.page, batch.parcel_max, batch.message.id);
+        let begins = |n: &usize| places[*n].track.state == State::Ready && places[*n].parcel == batch.page[*n].id;
+        let parcels = (0..places.len()).filter(begins).collect();
         let request = Self {
             content: batch.content.to_bytes(),
             rest: (!batch.rest.is_empty()).then(|| rest_encode(&batch.rest as &[Addressee])),
-            tracks: batch.page.iter().map(|delivery| aligned(delivery.track)).collect(),
             batch,
             now,
             page,
-            is_leased: false,
-            waits: false,
+            places,
+            parcels,
+            leased: 0,
             reply,
             room: None,
         };
@@ -84,58 +85,65 @@ impl Request {
         Self { room: Some(room), ..self }
     }
 
-    /// Its parcel, by the first of its rows; none where nobody gets anything.
-    pub(super) fn parcel(&self) -> Option<Row> {
-        let first = self.tracks.iter().find(|track| track.state == State::Ready)?;
-        Some(self.page.row(self.page.parcel, *first))
+    /// Its parcels that are not born leased, in order, each by the first of its rows; none where nobody gets anything.
+    pub(super) fn ready(&self) -> impl Iterator<Item = Row> {
+        let first = |n: &usize| self.page.row(self.batch.page[*n].id, self.places[*n]);
+        self.parcels.iter().skip(self.leased).map(first)
     }
 
-    /// It is born leased.
+    /// The first of its parcels that is not born leased yet is.
     pub(super) fn lease(&mut self) {
         let policy = any_policy();
-        for track in &mut self.tracks {
+        let rows = self.rows(self.leased);
+        for Place { track, .. } in self.places[rows].iter_mut().filter(|place| place.track.state == State::Ready) {
             *track = step(track, &Event::Claim, &policy, self.now).unwrap_or(*track);
         }
-        self.is_leased = true;
+        self.leased += 1;
     }
 
-    /// It will wait to be claimed, and memory knows.
-    pub(super) const fn wait(&mut self) {
-        self.waits = true;
+    /// How many of its parcels are not born leased.
+    pub(super) const fn waiting(&self) -> usize {
+        self.parcels.len() - self.leased
     }
 
-    /// Whether memory knows that it will wait to be claimed.
-    pub(super) const fn waits(&self) -> bool {
-        self.waits
+    /// How many of its parcels are born leased.
+    pub(super) const fn leased(&self) -> usize {
+        self.leased
     }
 
-    /// Whether it is born leased.
-    pub(super) const fn is_leased(&self) -> bool {
-        self.is_leased
+    /// The deliveries among which those of a parcel are, beside some that nobody will try.
+    fn rows(&self, parcel: usize) -> Range<usize> {
+        let begin = |parcel: usize| self.parcels.get(parcel).copied().unwrap_or(self.places.len());
+        begin(parcel)..begin(parcel + 1)
     }
 
-    /// What is handed over where it is born leased. Large content and attachments do not travel along: a queue of leased parcels
+    /// What is handed over of what is born leased. Large content and attachments do not travel along: a queue of leased parcels
     /// would hold them all in memory.
-    pub(super) fn lease_of(&self) -> Lease {
+    pub(super) fn leases(&self) -> impl Iterator<Item = Lease> {
         let Batch { message, channel, content, attachments, page, .. } = &self.batch;
         let travels = attachments.is_empty() && self.content.len() <= limits::CONTENT_INLINE_BYTES_MAX;
-        let rows = page.iter().zip(&self.tracks).filter(|(_, track)| track.state == State::Leased);
-        Lease {
-            parcel: self.page.parcel,
-            message: message.id,
-            channel: *channel,
-            app: message.app,
-            priority: message.priority,
-            accepted: message.accepted,
-            cargo: travels.then(|| Cargo { content: content.clone(), attachments: attachments.clone() }),
-            rows: rows
-                .map(|(delivery, track)| LeasedRow {
-                    id: delivery.id,
-                    address: delivery.address.clone(),
-                    track: *track,
-                })
-                .collect(),
-        }
+        let cargo = travels.then(|| Cargo { content: content.clone(), attachments: attachments.clone() });
+        (0..self.leased).map(move |parcel| {
+            let rows = self.rows(parcel);
+            let of_parcel = page[rows.clone()].iter().zip(&self.places[rows.clone()]);
+            Lease {
+                parcel: page[rows.start].id,
+                message: message.id,
+                channel: *channel,
+                app: message.app,
+                priority: message.priority,
+                accepted: message.accepted,
+                cargo: cargo.clone(),
+                rows: of_parcel
+                    .filter(|(_, place)| place.track.state == State::Leased)
+                    .map(|(delivery, place)| LeasedRow {
+                        id: delivery.id,
+                        address: delivery.address.clone(),
+                        track: place.track,
+                    })
+                    .collect(),
+            }
+        })
     }
 
     /// Answers whoever still waits.
