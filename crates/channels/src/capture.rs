@@ -1,11 +1,12 @@
-//! The sender that sends nothing: it composes exactly the bytes that SMTP would send and keeps them in the store, for the
-//! demo, for development and for tests.
+//! The sender that sends nothing and keeps it in the store, for the demo, for development and for tests: of a mail exactly the
+//! bytes that SMTP would send, of everything else what it says, as JSON.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use hongyan_core::{
     channel::{Channel, Parcel},
+    content::Content,
     delivery::{Policy, Repeat},
     id::IdSource,
     outcome::{Fault, Outcome, Receipts, Verdict},
@@ -43,9 +44,12 @@ impl Capture {
     }
 
     async fn keep(&self, parcel: &Parcel) -> Verdict {
-        let composed = match self.composer.compose(parcel) {
-            Ok(composed) => composed,
-            Err(error) => return error.verdict(),
+        let (sender, body) = match &*parcel.content {
+            Content::Mail(_) => match self.composer.compose(parcel) {
+                Ok(composed) => (composed.sender, composed.bytes),
+                Err(error) => return error.verdict(),
+            },
+            Content::Text(_) | Content::Notice(_) => (String::new(), shown(&parcel.content)),
         };
         let now = self.clock.now();
         let put_off = |why: String| Verdict::new(Outcome::Deferred { after: None, fault: Fault::Provider }, why);
@@ -58,9 +62,9 @@ impl Capture {
             message: parcel.message,
             provider: self.code.clone(),
             at: now,
-            sender: composed.sender,
+            sender,
             recipients: parcel.recipients.iter().map(|recipient| recipient.address.clone()).collect(),
-            body: composed.bytes,
+            body,
         };
         match self.captures.capture_add(capture).await {
             Ok(()) => Verdict::new(
@@ -83,4 +87,11 @@ impl Channel for Capture {
     }
 
     async fn close(&self) {}
+}
+
+/// A content for people to read, without its secret: not even a sealed one is anybody's to see.
+fn shown(content: &Content) -> Vec<u8> {
+    let mut content = content.clone();
+    content.erase_secret();
+    serde_json::to_vec_pretty(&content).unwrap_or_default()
 }

@@ -130,7 +130,7 @@ async fn read(response: &mut Response) -> Result<Bytes, Option<reqwest::Error>> 
 }
 
 /// The cause inside all others, which says what happened; those around it only where.
-fn innermost(error: &dyn Error) -> String {
+pub(crate) fn innermost(error: &dyn Error) -> String {
     let mut inner = error;
     while let Some(source) = inner.source() {
         inner = source;

@@ -9,6 +9,9 @@
 //! | [`capture`] | keeps them instead of sending them |
 //! | [`aliyun`] | SMS of Alibaba Cloud |
 //! | [`tencent`] | SMS and voice of Tencent Cloud |
+//! | [`wecom`] | texts of a WeCom app |
+//! | [`wechat`] | template messages of an official account |
+//! | [`token`] | the access tokens of those two, one for all nodes |
 //! | [`http`] | the HTTP client of the senders that have one, and what an answer leaves certain |
 //! | [`test`] | sends nothing, and tells a test's server what would have been sent |
 
@@ -34,6 +37,9 @@ pub mod smtp;
 pub mod tencent;
 pub mod test;
 pub mod token;
+pub mod wechat;
+pub mod wecom;
+mod weixin;
 
 pub use aliyun::Aliyun;
 pub use capture::Capture;
@@ -41,6 +47,8 @@ pub use error::OpenError;
 pub use smtp::{Smtp, Timeouts};
 pub use tencent::{TencentSms, TencentVoice};
 pub use test::Test;
+pub use wechat::Wechat;
+pub use wecom::Wecom;
 
 /// What senders need of the node they run in.
 #[derive(Clone)]
@@ -77,8 +85,13 @@ pub fn open(provider: &Provider, deps: &Deps) -> Result<Arc<dyn Channel>, OpenEr
         ProviderKind::TencentVoice(keys) => {
             Ok(Arc::new(TencentVoice::new(keys, http::Limits::default(), Arc::clone(&deps.clock))?))
         }
-        ProviderKind::Wecom(_) | ProviderKind::Wechat(_) => {
-            Err(OpenError::key("kind", "has no sender in this version"))
+        ProviderKind::Wecom(keys) => {
+            let Deps { tokens, sealer, clock, .. } = deps.clone();
+            Ok(Arc::new(Wecom::new(keys, http::Limits::default(), tokens, sealer, clock)?))
+        }
+        ProviderKind::Wechat(keys) => {
+            let Deps { tokens, sealer, clock, .. } = deps.clone();
+            Ok(Arc::new(Wechat::new(keys, http::Limits::default(), tokens, sealer, clock)?))
         }
         ProviderKind::Test(keys) => Ok(Arc::new(Test::new(keys, provider.max_in_flight, test::REQUEST_LIMIT)?)),
     }

@@ -26,7 +26,7 @@ use hyper_util::{
 };
 use tokio::time::{sleep, timeout};
 
-use crate::error::OpenError;
+use crate::{error::OpenError, http::innermost};
 
 /// How long a request may take, connecting included.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(10);
@@ -147,9 +147,9 @@ impl Judge {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) if error.is_connect() => {
                 let outcome = Outcome::Deferred { after: None, fault: Fault::Provider };
-                return Verdict::new(outcome, format!("cannot connect: {}", reason(&error)));
+                return Verdict::new(outcome, format!("cannot connect: {}", innermost(&error)));
             }
-            Ok(Err(error)) => return Verdict::new(Outcome::Unknown, format!("no answer: {}", reason(&error))),
+            Ok(Err(error)) => return Verdict::new(Outcome::Unknown, format!("no answer: {}", innermost(&error))),
             Err(_) => return Verdict::new(Outcome::Unknown, format!("no answer within {:?}", self.limit)),
         };
         let status = answer.status();
@@ -170,15 +170,6 @@ fn verdict(status: StatusCode) -> Verdict {
 
 fn taken(reply: impl Into<String>) -> Verdict {
     Verdict::new(Outcome::Accepted { provider_id: String::new(), receipt: Receipts::Never }, reply)
-}
-
-/// The innermost cause, which says what happened; those around it only where.
-fn reason(error: &dyn std::error::Error) -> String {
-    let mut inner = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
 }
 
 fn is_near(host: &str) -> bool {
