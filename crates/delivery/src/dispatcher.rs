@@ -136,7 +136,8 @@ impl Dispatcher {
                     match (self.open)(provider) {
                         Ok(sender) => {
                             let (limits, clock) = (Arc::clone(&self.shared.store), Arc::clone(&self.shared.clock));
-                            let line = Line::new(Arc::clone(provider), sender, limits, clock);
+                            let shown = self.metrics.breaker_open(&provider.code);
+                            let line = Line::new(Arc::clone(provider), sender, limits, clock, shown);
                             declared.insert(provider.no, Arc::new(line));
                         }
                         Err(error) => {

@@ -18,6 +18,7 @@ use hongyan_core::{
     store::Limits,
     time::{Clock, Timestamp},
 };
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
@@ -32,6 +33,8 @@ pub(crate) struct Line {
     pub(crate) policy: Arc<Policy>,
     permits: Arc<Semaphore>,
     breaker: Mutex<Breaker>,
+    /// Shows whether the breaker is open.
+    shown: Gauge,
     /// When calls may start, where the provider has a rate.
     pacer: Option<Arc<Pacer>>,
     /// How long a call takes of late, in microseconds.
@@ -66,7 +69,9 @@ impl Line {
         sender: Arc<dyn Channel>,
         limits: Arc<dyn Limits>,
         clock: Arc<dyn Clock>,
+        shown: Gauge,
     ) -> Self {
+        shown.set(0);
         let policy = Arc::new(sender.policy());
         let permits = Arc::new(Semaphore::new(calls(&provider)));
         let pacer = provider.rate.map(|rate| Pacer::new(format!("provider/{}", provider.code), rate, limits, clock));
@@ -76,6 +81,7 @@ impl Line {
             policy,
             permits,
             breaker: Mutex::default(),
+            shown,
             pacer,
             call_us: AtomicU64::new(AHEAD_US),
             waiting: AtomicUsize::new(0),
@@ -165,6 +171,7 @@ impl Line {
         let is_closed = breaker.is_closed();
         drop(breaker);
         if was_closed != is_closed {
+            self.shown.set(i64::from(!is_closed));
             self.tell(is_closed, verdicts);
         }
     }

@@ -1,10 +1,10 @@
-//! What delivery counts, by channel and provider: accepted by the provider, failed for good, put off; and how long a
-//! delivery took from its acceptance by us to its acceptance by the provider.
+//! What delivery counts, by channel and provider: accepted by the provider, failed for good, put off; how long a delivery took
+//! from its acceptance by us to its acceptance by the provider; and which providers stand still.
 
 use hongyan_core::{delivery::State, time::Timestamp};
 use prometheus_client::{
     encoding::EncodeLabelSet,
-    metrics::{counter::Counter, family::Family, histogram::Histogram},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::Registry,
 };
 
@@ -15,11 +15,17 @@ pub struct DeliveryMetrics {
     failed: Family<Labels, Counter>,
     deferred: Family<Labels, Counter>,
     delivery_seconds: Histogram,
+    breaker_open: Family<Of, Gauge>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
     channel: String,
+    provider: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Of {
     provider: String,
 }
 
@@ -41,6 +47,7 @@ impl DeliveryMetrics {
             failed: Family::default(),
             deferred: Family::default(),
             delivery_seconds: Histogram::new(seconds),
+            breaker_open: Family::default(),
         };
         registry.register("delivered", "Deliveries that the provider took", metrics.delivered.clone());
         registry.register("failed", "Deliveries that failed for good or expired", metrics.failed.clone());
@@ -50,7 +57,14 @@ impl DeliveryMetrics {
             "Time from acceptance to the provider's",
             metrics.delivery_seconds.clone(),
         );
+        let breaker_open = "Whether this node's breaker of the provider is open (1): its messages wait";
+        registry.register("breaker_open", breaker_open, metrics.breaker_open.clone());
         metrics
+    }
+
+    /// Whether a provider's breaker is open: 0 or 1.
+    pub(crate) fn breaker_open(&self, provider: &str) -> Gauge {
+        self.breaker_open.get_or_create_owned(&Of { provider: provider.to_owned() })
     }
 
     pub(crate) fn counters(&self, channel: &str, provider: &str) -> Counters {

@@ -27,6 +27,7 @@ const SEND: &str = "/cgi-bin/message/send";
 on_both_stores!(
     one_bad_user_never_stops_the_others,
     while_no_token_can_be_had_messages_wait_and_the_caller_is_not_kept,
+    a_callers_wrong_secret_is_the_callers_own_failure,
     a_callers_secret_is_nowhere_to_be_read_and_is_erased_at_the_end,
     what_is_over_a_members_limits_waits,
     what_was_in_flight_when_the_node_died_is_never_sent_again,
@@ -136,11 +137,13 @@ fn while_no_token_can_be_had_messages_wait_and_the_caller_is_not_kept(mut place:
     let said = delivery["attempts"][0]["reply"].as_str().expect("a text");
     assert!(said.contains("40091"), "the life line has the provider's words: {message}");
     assert!(server.metric("hongyan_deferred_total") >= 1.0);
+    assert!(server.metric("hongyan_breaker_open") >= 1.0);
     assert!(provider.asked(SEND).is_empty());
 
     right.store(true, Ordering::SeqCst);
     server.wait_until(&reply, "accepted");
     assert_eq!(provider.asked(SEND).len(), 1, "all of it in one call, once");
+    assert!(server.metric("hongyan_breaker_open") < 1.0);
 }
 
 fn a_callers_secret_is_nowhere_to_be_read_and_is_erased_at_the_end(mut place: Place) {
@@ -173,6 +176,23 @@ fn a_callers_secret_is_nowhere_to_be_read_and_is_erased_at_the_end(mut place: Pl
     assert!(!message.contains(CANARY) && !message.contains("sealed:"), "{message}");
     assert!(!server.log().concat().contains(CANARY), "in the log");
     assert!(!everything(&place).contains(CANARY), "in the store");
+}
+
+fn a_callers_wrong_secret_is_the_callers_own_failure(mut place: Place) {
+    let provider = Provider::start(|asked| {
+        let is_wrong = asked.is_for(GET_TOKEN) && asked.target.contains("wrong");
+        Some(if is_wrong { json!({ "errcode": 40091, "errmsg": "invalid secret" }) } else { working(asked) })
+    });
+    let server = place.start(&plan(&provider));
+    for _ in 0..3 {
+        let reply = send(&server, json!({ "wx_qy_corpsecret": "wrong" }));
+        assert_eq!(reply["result"], false, "nobody got it: {reply}");
+        let state = &server.message(&reply)["deliveries"][0]["state"];
+        assert_eq!(state, "failed", "{reply}");
+    }
+    assert!(server.metric("hongyan_breaker_open") < 1.0, "nobody else waits because of it");
+    assert_eq!(send(&server, json!({}))["result"], true);
+    assert_eq!(provider.asked(SEND).len(), 1);
 }
 
 /// What the messages say, where the store can be asked from outside.
