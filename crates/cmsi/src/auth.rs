@@ -1,5 +1,6 @@
 //! Section 3: which app calls, and for which user it speaks. Credentials come from the header `X-Bkapi-Authorization` or from
-//! the parameters, never from both; an empty one counts as missing.
+//! the parameters, never from both; an empty one counts as missing. What the API gateway vouches for (`X-Bkapi-JWT`) stands
+//! over both, and a hook's address for all of them (decision 13).
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -8,15 +9,20 @@ use hongyan_core::{
     setup::{App, Secret, Setup},
     time::Timestamp,
 };
+use hongyan_intake::Intake;
 use ring::digest::{SHA256, digest};
 use subtle::{Choice, ConstantTimeEq};
 
 use crate::{
+    audience,
     call::Call,
     error::Problem,
-    mail,
+    jwt::Vouched,
+    login::Login,
     params::{Name, Params},
-    python, signature,
+    python,
+    route::Hook,
+    signature,
 };
 
 /// The header that carries credentials as a JSON object.
@@ -58,7 +64,8 @@ pub(crate) fn app(
             Ok(Arc::clone(found))
         }
         (None, secret) => {
-            let is_valid = is_secret_of(found.map(|app| &**app), &secret.unwrap_or_default());
+            let secrets = found.map_or(&[][..], |app| &app.secrets);
+            let is_valid = is_one_of(secrets, &secret.unwrap_or_default());
             match found {
                 None => Err(Problem::UnknownApp(code.into_owned())),
                 Some(_) if !is_valid => Err(Problem::WrongSecret(code.into_owned())),
@@ -68,20 +75,35 @@ pub(crate) fn app(
     }
 }
 
-/// Whether `given` is one of the app's secrets. Digests of equal length are compared, each of them whole, so that the time
-/// tells neither length nor place; for an unknown app as much is done.
-fn is_secret_of(app: Option<&App>, given: &str) -> bool {
-    let given = digest(&SHA256, given.as_bytes());
-    let compare = |secret: &str| digest(&SHA256, secret.as_bytes()).as_ref().ct_eq(given.as_ref());
+/// The app that the API gateway vouches for.
+pub(crate) fn app_by_code(setup: &Setup, code: String) -> Result<Arc<App>, Problem> {
+    setup.app(&code).map(Arc::clone).ok_or(Problem::UnknownApp(code))
+}
+
+/// Decision 13: the app whose hook is called. Whoever guesses is not told what was wrong, nor by how long it took.
+pub(crate) fn app_of_hook(setup: &Setup, hook: Hook<'_>) -> Result<Arc<App>, Problem> {
+    let app = setup.app(hook.app);
+    let tokens = app.and_then(|app| app.hook.as_ref()).filter(|token| !token.is_empty());
     match app {
-        Some(app) if !app.secrets.is_empty() => {
-            app.secrets.iter().fold(Choice::from(0), |any, secret| any | compare(secret.expose())).into()
-        }
-        _ => {
-            let _same_work = compare("");
-            false
+        Some(app) if is_one_of(tokens.map_or(&[], std::slice::from_ref), hook.token) => Ok(Arc::clone(app)),
+        Some(_) => Err(Problem::BadHook),
+        None => {
+            let _same_work = is_one_of(&[], hook.token);
+            Err(Problem::BadHook)
         }
     }
+}
+
+/// Whether `given` is one of `secrets`. Digests of equal length are compared, each of them whole, so that the time tells neither
+/// length nor place; where there is none as much is done.
+fn is_one_of(secrets: &[Secret], given: &str) -> bool {
+    let given = digest(&SHA256, given.as_bytes());
+    let compare = |secret: &str| digest(&SHA256, secret.as_bytes()).as_ref().ct_eq(given.as_ref());
+    if secrets.is_empty() {
+        let _same_work = compare("");
+        return false;
+    }
+    secrets.iter().fold(Choice::from(0), |any, secret| any | compare(secret.expose())).into()
 }
 
 /// By what a request says in whose name the app speaks.
@@ -91,6 +113,10 @@ pub(crate) enum Identity {
     Token(Secret),
     /// A name, which an app may say that is trusted.
     Name(String),
+    /// The API gateway's word.
+    Vouched(Vouched),
+    /// Whoever the ESB that calls a hook says; may be empty.
+    Relayed(String),
     /// Nothing.
     None,
 }
@@ -108,12 +134,31 @@ pub(crate) fn identity(credentials: &Params<'_>, params: &Params<'_>) -> Result<
         .map_or(Identity::None, |name| Identity::Name(name.into_owned())))
 }
 
+/// The user whom an ESB names to a hook; it verified them itself. Nothing but the name is looked at.
+pub(crate) fn relayed(params: &Params<'_>) -> Identity {
+    let name = first(params, [Name::BkUsername, Name::Username]).unwrap_or_default();
+    Identity::Relayed(if audience::is_username(&name) { name.into_owned() } else { String::new() })
+}
+
 /// The user in whose name the app speaks.
-pub(crate) fn user(app: &App, identity: Identity) -> Result<String, Problem> {
+pub(crate) async fn user(
+    login: &Login,
+    login_url: &str,
+    intake: &Intake,
+    app: &App,
+    identity: Identity,
+) -> Result<String, Problem> {
     match identity {
-        // No login service is asked yet, so that no token is known to be good.
-        Identity::Token(_) => Err(Problem::BadToken),
-        Identity::Name(user) if app.trusted && mail::is_username(&user) => Ok(user),
+        Identity::Token(token) => login.user(login_url, &token, intake).await,
+        Identity::Name(user) if app.trusted && audience::is_username(&user) => Ok(user),
+        // A name that the gateway only passes on counts as one that the app itself gives.
+        Identity::Vouched(Vouched { name, is_verified, .. })
+            if (is_verified || app.trusted) && !name.is_empty() && audience::is_username(&name) =>
+        {
+            Ok(name)
+        }
+        Identity::Vouched(Vouched { fault, .. }) => Err(Problem::UserNotVerified(fault)),
+        Identity::Relayed(name) => Ok(name),
         Identity::Name(_) | Identity::None => Err(Problem::NoUser),
     }
 }

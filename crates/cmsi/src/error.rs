@@ -1,10 +1,10 @@
 //! Every error of this dialect, in one table: its code, its name in logs and its text. The texts of sections 3 and 5 to 8 are
 //! contract to the letter (decision 3), the "pelase" included; those of ours are said so beside them.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use axum::http::StatusCode;
-use hongyan_core::{id::Id, limits};
+use hongyan_core::{cap::Cap, id::Id, limits, setup::ChannelKind};
 
 use crate::language::Language;
 
@@ -41,6 +41,21 @@ pub(crate) enum Problem {
     UnknownUserToken,
     BadToken,
     NoUser,
+    /// Section 3, behind the API gateway: what is wrong with its header (code 1306408).
+    Jwt(JwtFault),
+    /// Section 3: the gateway did not verify the app or the user; its own words, if it has any.
+    AppNotVerified(String),
+    UserNotVerified(String),
+    /// Ours (decision 13): no such app, no hook of it or another token; not told which.
+    BadHook,
+    /// Section 4: a service of the deployment that was asked gave no answer.
+    ThirdParty { system: &'static str, interface: &'static str, why: String },
+    /// Ours (code 1306403): a request from where the app may not call.
+    AddressNotAllowed,
+    /// Section 3: more often than the app may call.
+    TooOften { app: String, component: &'static str, cap: Cap },
+    /// Sections 6.4 and 12: the user service gave no answer, and why.
+    DirectoryAway(String),
     /// Section 3: the component that the app may not use.
     NoPermission(&'static str),
     /// Ours (decision 3, code 1306403): a sender that is not in the app's list.
@@ -66,14 +81,27 @@ pub(crate) enum Problem {
     UnsupportedType,
     /// Section 6.10 and decision 3.
     Unfinished,
-    /// Section 6.4: nobody could be reached, nothing was sent.
-    NobodyReached(Why),
-    /// Section 6.4: the others have it or will get it.
-    SomeFailed(Why),
-    /// Decision 3: nobody got it.
-    AllRefused,
+    /// Sections 6.4, 7 and 8: nobody could be reached by this kind of channel, nothing was sent.
+    NobodyReached(ChannelKind, Why),
+    /// Sections 6.4, 7 and 8: the others have it or will get it.
+    SomeFailed(ChannelKind, Why),
+    /// Decision 3 and section 7: nobody got it.
+    AllRefused(ChannelKind, Why),
     /// Decision 3: store busy or away.
     NotStored,
+}
+
+/// What is wrong with the header of the API gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JwtFault {
+    /// The public key that is configured is none.
+    Key,
+    /// Not signed by the gateway, or not as it signs.
+    Broken,
+    /// It is over.
+    Expired,
+    /// It has not begun.
+    Early,
 }
 
 /// A field of a form: its label and its name, as errors print them.
@@ -115,6 +143,8 @@ pub(crate) enum Fault {
     Characters(usize),
     /// Ours: more than so many bytes.
     Bytes(usize),
+    /// Section 7.
+    WholeNumber,
     /// Section 8.
     PhoneNumber,
 }
@@ -152,13 +182,15 @@ pub(crate) struct Failure {
     pub(crate) problem: Problem,
     /// `data.username_check.invalid`: everyone who was not delivered (decision 5); absent: `data` is null.
     pub(crate) invalid: Option<Vec<String>>,
+    /// What else `data` holds, where it is not null: members as JSON, each with a comma after it.
+    pub(crate) beside: String,
     /// The message, where one was accepted all the same.
     pub(crate) message: Option<Id>,
 }
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self { problem, invalid: None, message: None }
+        Self { problem, invalid: None, beside: String::new(), message: None }
     }
 }
 
@@ -195,6 +227,14 @@ impl Problem {
             Self::UnknownUserToken => (1_306_000, "unknown_user_token"),
             Self::BadToken => (1_306_000, "bad_token"),
             Self::NoUser => (1_306_000, "no_user"),
+            Self::Jwt(_) => (1_306_408, "bad_jwt"),
+            Self::AppNotVerified(_) => (1_306_000, "app_not_verified"),
+            Self::UserNotVerified(_) => (1_306_000, "user_not_verified"),
+            Self::BadHook => (1_306_000, "bad_hook"),
+            Self::ThirdParty { .. } => (1_306_201, "third_party"),
+            Self::AddressNotAllowed => (1_306_403, "address_not_allowed"),
+            Self::TooOften { .. } => (1_306_429, "too_often"),
+            Self::DirectoryAway(_) => (1_306_000, "directory_away"),
             Self::NoPermission(_) => (1_306_403, "no_permission"),
             Self::SenderNotAllowed => (1_306_403, "sender_not_allowed"),
             Self::Inactive => (1_306_405, "inactive_channel"),
@@ -207,9 +247,9 @@ impl Problem {
             Self::TooManyAttachments => (1_306_406, "too_many_attachments"),
             Self::UnsupportedType => (1_306_000, "unsupported_type"),
             Self::Unfinished => (1_306_000, "unfinished"),
-            Self::NobodyReached(_) => (1_306_000, "nobody_reached"),
-            Self::SomeFailed(_) => (1_306_000, "some_failed"),
-            Self::AllRefused => (1_306_000, "all_refused"),
+            Self::NobodyReached(..) => (1_306_000, "nobody_reached"),
+            Self::SomeFailed(..) => (1_306_000, "some_failed"),
+            Self::AllRefused(..) => (1_306_000, "all_refused"),
             Self::NotStored => (1_306_000, "not_stored"),
         }
     }
@@ -227,6 +267,26 @@ impl Problem {
                 "APP permission is insufficient, APP has no permission to access the component ({component}) of the system \
                  (CMSI). The APP manager can go to the Developer Center and apply for permission to access the component"
             ),
+            Self::Jwt(fault) => format!("APIGateway JWT verification failed, {}", fault.text()),
+            Self::AppNotVerified(why) if why.is_empty() => {
+                "verify app fail, please check if the authentication parameters are correct".to_owned()
+            }
+            Self::UserNotVerified(why) if why.is_empty() => {
+                "Please provide a valid user identity, such as bk_username".to_owned()
+            }
+            Self::AppNotVerified(why) | Self::UserNotVerified(why) => why.clone(),
+            Self::ThirdParty { system, interface, why } => format!(
+                "Component request third-party system [{system}] interface [{interface}] error: {why}, please try again \
+                 later or contact component developer to handle this"
+            ),
+            Self::TooOften { app, component, cap } => format!(
+                "Access frequency limit, Access frequency of APP [{app}] to component [/cmsi/{component}/] exceeds the \
+                 limit; the frequency limit is [{}], please try again later",
+                rate(*cap)
+            ),
+            Self::DirectoryAway(why) => {
+                format!("Failed to get users contact information based on username, {why}")
+            }
             Self::Field(field, fault) => format!("{} [{}] {}", field.label, field.name, fault.text(language)),
             Self::BadContacts(contacts) => format!(
                 "User message failed to send. The following users contact format are incorrect: {}, please check",
@@ -238,8 +298,12 @@ impl Problem {
             Self::TooManyAttachments => {
                 format!("Parameters error, a mail may have at most {} attachments", limits::ATTACHMENTS_MAX)
             }
-            Self::NobodyReached(why) => format!("All users message failed to be sent. {why}"),
-            Self::SomeFailed(why) => format!("Some users failed to send email. {why}"),
+            Self::NobodyReached(ChannelKind::Voice, why) => {
+                format!("All users contact information failed to get, {why}")
+            }
+            Self::NobodyReached(_, why) => format!("All users message failed to be sent. {why}"),
+            Self::SomeFailed(kind, why) => format!("Some users failed to send {}. {why}", noun(*kind)),
+            Self::AllRefused(kind, why) => all_refused(*kind, why),
             fixed => fixed.fixed_text().to_owned(),
         }
     }
@@ -277,6 +341,8 @@ impl Problem {
             Self::NoUser => {
                 "User authentication failed, please provide a valid user identity, such as bk_token, bk_username"
             }
+            Self::BadHook => "Hook verification failed, please confirm that the address of the hook is the APP's",
+            Self::AddressNotAllowed => "APP permission is insufficient, APP may not call from this address",
             Self::SenderNotAllowed => "APP permission is insufficient, APP may not send mail from this sender",
             Self::Inactive => "Not found, inactive channel",
             Self::BadKey => {
@@ -292,18 +358,70 @@ impl Problem {
             }
             Self::UnsupportedType => "Unsupported type of msg type",
             Self::Unfinished => "Unfinished interface shall be improved by the component developer",
-            Self::AllRefused => "Failed to send mail",
             Self::NotStored => "The message could not be stored, please try again later",
             Self::UnknownApp(_)
             | Self::WrongSecret(_)
+            | Self::Jwt(_)
+            | Self::AppNotVerified(_)
+            | Self::UserNotVerified(_)
+            | Self::ThirdParty { .. }
+            | Self::TooOften { .. }
+            | Self::DirectoryAway(_)
             | Self::NoPermission(_)
             | Self::Field(..)
             | Self::BadContacts(_)
             | Self::TooManyRecipients
             | Self::TooManyAttachments
-            | Self::NobodyReached(_)
-            | Self::SomeFailed(_) => "",
+            | Self::NobodyReached(..)
+            | Self::SomeFailed(..)
+            | Self::AllRefused(..) => "",
         }
+    }
+}
+
+impl JwtFault {
+    /// In the reference's words.
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Key => "get jwt public_key fail. please contact the component developer to handle",
+            Self::Broken => {
+                "[X-Bkapi-JWT] decode error, please check if jwt is correct, or if its private key is correct"
+            }
+            Self::Expired => "[X-Bkapi-JWT] has expired",
+            Self::Early => "[X-Bkapi-JWT] decode error, please contact the component developer to handle",
+        }
+    }
+}
+
+/// A rate as section 3 prints it: `100/m`, with the number of seconds where the span has no letter.
+fn rate(cap: Cap) -> String {
+    const UNITS: [(u64, &str); 4] = [(1, "s"), (60, "m"), (3_600, "h"), (86_400, "d")];
+    match UNITS.into_iter().find(|(seconds, _)| Duration::from_secs(*seconds) == cap.span) {
+        Some((_, unit)) => format!("{}/{unit}", cap.most),
+        None => format!("{}/{}s", cap.most, cap.span.as_secs_f64()),
+    }
+}
+
+/// What failures call a message of a kind.
+const fn noun(kind: ChannelKind) -> &'static str {
+    match kind {
+        ChannelKind::Mail => "email",
+        ChannelKind::Sms => "sms",
+        ChannelKind::Voice => "voice",
+        ChannelKind::Wecom | ChannelKind::Wechat => "wechat message",
+        ChannelKind::Inbox | ChannelKind::Robot | ChannelKind::Webhook => "message",
+    }
+}
+
+/// Nobody got it: the reference's own text where it has one (section 7, where only WeCom says who), else that of decision 3.
+fn all_refused(kind: ChannelKind, why: &Why) -> String {
+    match kind {
+        ChannelKind::Mail => "Failed to send mail".to_owned(),
+        ChannelKind::Wecom if !why.refused.is_empty() => {
+            format!("WeChat message sending failed, invalid user: {}", why.refused.join("|"))
+        }
+        ChannelKind::Wecom | ChannelKind::Wechat => "WeChat message sending failed".to_owned(),
+        kind => format!("Failed to send {}", noun(kind)),
     }
 }
 
@@ -315,6 +433,8 @@ impl Fault {
             (Self::Required, Language::Chinese) => "这个字段是必填项。",
             (Self::Email, Language::English) => "Enter a valid email address.",
             (Self::Email, Language::Chinese) => "输入一个有效的 Email 地址。",
+            (Self::WholeNumber, Language::English) => "Enter a whole number.",
+            (Self::WholeNumber, Language::Chinese) => "输入整数。",
             (Self::List, _) => "Must be the specified parameter data type list",
             (Self::Dict, _) => "Must be the specified parameter data type dict",
             (Self::Base64, _) => "Must be base64",
@@ -326,5 +446,18 @@ impl Fault {
             (Self::PhoneNumber, _) => "of the person notified must be a number",
         };
         fixed.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates() {
+        for (seconds, text) in [(1, "5/s"), (60, "5/m"), (3_600, "5/h"), (86_400, "5/d"), (30, "5/30s")] {
+            assert_eq!(rate(Cap { most: 5, span: Duration::from_secs(seconds) }), text);
+        }
+        assert_eq!(rate(Cap { most: 5, span: Duration::from_millis(500) }), "5/0.5s");
     }
 }

@@ -1,4 +1,5 @@
-//! Section 1, decisions 1 and 13: which component a path names, and whether it is a hook. Paths are compared byte for byte; slashes around them do not count.
+//! Section 1, decisions 1 and 13: which component a path names, and whether it is a hook. Paths are compared byte for byte;
+//! slashes around them do not count.
 
 use axum::http::Method;
 
@@ -19,17 +20,6 @@ pub(crate) enum Component {
 }
 
 impl Component {
-    /// Those that send something.
-    const SENDING: [Self; 7] = [
-        Self::SendMsg,
-        Self::SendMail,
-        Self::SendWeixin,
-        Self::SendSms,
-        Self::SendVoiceMsg,
-        Self::SendQyWeixin,
-        Self::SendMpWeixin,
-    ];
-
     /// Every component.
     pub(crate) const ALL: [Self; 8] = [
         Self::SendMsg,
@@ -88,7 +78,10 @@ fn hook<'p>(method: &Method, path: &'p str) -> Option<Route<'p>> {
     if method != Method::POST || app.is_empty() || token.is_empty() {
         return None;
     }
-    let component = Component::SENDING.into_iter().find(|component| component.name() == name)?;
+    let component = Component::ALL.into_iter().find(|component| component.name() == name)?;
+    if component == Component::GetMsgType {
+        return None;
+    }
     Some(Route { component, hook: Some(Hook { app, token }) })
 }
 
@@ -154,7 +147,8 @@ mod tests {
             assert_eq!(hook(&Method::POST, path), mail, "{path}");
             assert_eq!(hook(&Method::GET, path), None, "{path}");
         }
-        for component in Component::SENDING {
+        let sending = Component::ALL.into_iter().filter(|component| *component != Component::GetMsgType);
+        for component in sending {
             assert!(hook(&Method::POST, &format!("/cmsi/hook/a/t/{}/", component.name())).is_some());
         }
         for path in [

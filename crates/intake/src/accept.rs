@@ -9,6 +9,7 @@ use std::{
 
 use hongyan_core::{
     address::Mailbox,
+    cap::{Cap, Draw, Drawn},
     delivery::{State, Track},
     id::{Id, IdSource, IdsExhausted, bucket_of_key},
     limits,
@@ -100,6 +101,15 @@ impl Intake {
     /// The store's, when the directory cannot be read.
     pub async fn people(&self, codes: Vec<String>) -> Result<Vec<User>, StoreError> {
         if codes.is_empty() { Ok(Vec::new()) } else { self.deps.store.users_find(codes).await }
+    }
+
+    /// Counts one under `key` against `cap`, across all nodes, if there is room for it.
+    ///
+    /// # Errors
+    /// The store's, when it cannot be counted.
+    pub async fn draw(&self, cap: Cap, key: String) -> Result<Drawn, StoreError> {
+        let drawn = self.deps.store.caps_draw(vec![cap], vec![Draw { key, amount: 1 }], self.now()).await?;
+        drawn.into_iter().next().ok_or_else(|| StoreError::Corrupt("no answer to a draw".into()))
     }
 
     /// Stores the message in one commit and waits up to `patience` for what becomes of it.

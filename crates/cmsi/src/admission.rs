@@ -1,0 +1,98 @@
+//! What an app may do, and how often (section 3: after the user, before the form): from where it may call, which components it
+//! may use, how many requests it may make in any span of time, exact across nodes.
+
+use std::net::IpAddr;
+
+use axum::http::Extensions;
+use hongyan_core::{
+    cap::Drawn,
+    setup::App,
+};
+use hongyan_intake::Intake;
+
+use crate::{error::Problem, route::Component};
+
+/// Where a request comes from, as an extension of it: the address of the connection, or what a proxy that the operator trusts
+/// says that it is. A request without one comes from nowhere that any list of addresses holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
+
+/// Whether `app` may use `component` now, from there; what it may counts against its rate.
+pub(crate) async fn admit(
+    intake: &Intake,
+    app: &App,
+    component: Component,
+    extensions: &Extensions,
+) -> Result<(), Problem> {
+    if !is_from(app, extensions.get().copied()) {
+        return Err(Problem::AddressNotAllowed);
+    }
+    if !app.components.is_empty() && !app.components.iter().any(|allowed| allowed == component.name()) {
+        return Err(Problem::NoPermission(component.name()));
+    }
+    let Some(cap) = app.rate else { return Ok(()) };
+    match intake.draw(cap, format!("app/{}/cmsi", app.no.0)).await {
+        Ok(Drawn::Yes) => Ok(()),
+        Ok(Drawn::No { .. }) => Err(Problem::TooOften { app: app.code.clone(), component: component.name(), cap }),
+        Err(error) => {
+            tracing::warn!(%error, "a request could not be counted");
+            Err(Problem::NotStored)
+        }
+    }
+}
+
+/// Whether an app may call from an address. An IPv4 address in the form of IPv6 (`::ffff:a.b.c.d`), as a socket for both may
+/// say it, is the IPv4 address.
+fn is_from(app: &App, client: Option<ClientAddress>) -> bool {
+    app.ips.is_empty()
+        || client.is_some_and(|ClientAddress(address)| {
+            let address = address.to_canonical();
+            app.ips.iter().any(|net| net.contains(&address))
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use hongyan_core::setup::AppNo;
+
+    use super::*;
+
+    fn app(ips: &[&str]) -> App {
+        App {
+            no: AppNo(1),
+            code: "app1".into(),
+            secrets: vec![],
+            trusted: true,
+            channels: vec![],
+            senders: vec![],
+            components: vec![],
+            ips: ips.iter().map(|net| net.parse().expect("a net")).collect(),
+            rate: None,
+            hook: None,
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        let nets = app(&["10.1.0.0/16", "192.0.2.7/32", "2001:db8::/32"]);
+        for (address, is_allowed) in [
+            ("10.1.255.255", true),
+            ("10.2.0.0", false),
+            ("192.0.2.7", true),
+            ("192.0.2.8", false),
+            ("::ffff:10.1.2.3", true),
+            ("::ffff:10.2.2.3", false),
+            ("::10.1.2.3", false),
+            ("2001:db8:1::1", true),
+            ("2001:db9::1", false),
+            ("::1", false),
+        ] {
+            let client = Some(ClientAddress(address.parse().expect("an address")));
+            assert_eq!(is_from(&nets, client), is_allowed, "{address}");
+            assert!(is_from(&app(&[]), client));
+        }
+        assert!(!is_from(&nets, None) && is_from(&app(&[]), None));
+        let any = app(&["0.0.0.0/0"]);
+        assert!(!is_from(&any, Some(ClientAddress("2001:db8::1".parse().expect("an address")))));
+    }
+}
