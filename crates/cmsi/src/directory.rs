@@ -111,17 +111,26 @@ impl Directory {
     /// Asks for everybody, a bounded number at a time; the error is a text for the caller.
     async fn ask(&self, url: &str, app: &str, names: &[&str], now: Timestamp) -> Result<Vec<User>, String> {
         let headers = headers(app);
-        let questions = batches(names).into_iter().map(|batch| {
-            let headers = headers.clone();
-            async move {
-                let answer = self.question(url, headers, batch).await?;
-                self.remember(url, batch, &answer, now);
-                Ok::<_, String>(answer)
-            }
-        });
+        let mut questions = Vec::new();
+        for batch in batches(names) {
+            questions.push(self.ask_batch(url, headers.clone(), batch, now));
+        }
         let all = stream::iter(questions).buffer_unordered(AT_ONCE).try_concat();
         let in_time = timeout(TOTAL_MAX, all).await;
         in_time.unwrap_or_else(|_| Err(format!("no answer within {} seconds", TOTAL_MAX.as_secs())))
+    }
+
+    /// Asks one question and remembers its answer.
+    async fn ask_batch(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        names: &[&str],
+        now: Timestamp,
+    ) -> Result<Vec<User>, String> {
+        let answer = self.question(url, headers, names).await?;
+        self.remember(url, names, &answer, now);
+        Ok(answer)
     }
 
     async fn question(&self, url: &str, headers: HeaderMap, names: &[&str]) -> Result<Vec<User>, String> {
