@@ -49,11 +49,19 @@ pub(crate) enum Problem {
     /// Ours (decision 13): no such app, no hook of it or another token; not told which.
     BadHook,
     /// Section 4: a service of the deployment that was asked gave no answer.
-    ThirdParty { system: &'static str, interface: &'static str, why: String },
+    ThirdParty {
+        system: &'static str,
+        interface: &'static str,
+        why: String,
+    },
     /// Ours (code 1306403): a request from where the app may not call.
     AddressNotAllowed,
     /// Section 3: more often than the app may call.
-    TooOften { app: String, component: &'static str, cap: Cap },
+    TooOften {
+        app: String,
+        component: &'static str,
+        cap: Cap,
+    },
     /// Sections 6.4 and 12: the user service gave no answer, and why.
     DirectoryAway(String),
     /// Section 3: the component that the app may not use.

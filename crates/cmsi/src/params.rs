@@ -57,6 +57,11 @@ names! {
     Data = "data",
     AutoReadMessage = "auto_read_message",
     UserListInformation = "user_list_information",
+    Date = "date",
+    Remark = "remark",
+    Url = "url",
+    WxQyAgentid = "wx_qy_agentid",
+    WxQyCorpsecret = "wx_qy_corpsecret",
 }
 
 /// The parameters of a request, or the members of its authorization header.
@@ -73,6 +78,11 @@ impl<'a> Params<'a> {
     /// The value under `name`; null where there is none.
     pub(crate) const fn get(&self, name: Name) -> &Json<'a> {
         &self.0[name as usize]
+    }
+
+    /// The value under `name`, to be changed.
+    pub(crate) const fn get_mut(&mut self, name: Name) -> &mut Json<'a> {
+        &mut self.0[name as usize]
     }
 
     /// Keeps a value; the last one of a name wins.

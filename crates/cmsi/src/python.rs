@@ -118,6 +118,15 @@ fn float(number: f64) -> String {
     }
 }
 
+/// What Django's `IntegerField` makes of a stripped text: `int(text)`, zeros after a point being none.
+pub(crate) fn whole_number(text: &str) -> Option<i64> {
+    let whole = match text.rsplit_once('.') {
+        Some((whole, zeros)) if zeros.bytes().all(|digit| digit == b'0') => whole,
+        _ => text,
+    };
+    whole.parse().ok()
+}
+
 /// `base64.b64decode(text)`: characters outside the alphabet are skipped, padding ends the text where it fits, and bits left
 /// over at the end are an error (decision 9, section 6.7).
 pub(crate) fn b64decode(text: &str) -> Option<Vec<u8>> {

@@ -1,7 +1,7 @@
 //! Section 4 and decision 2: exactly five keys in the documents' order, written by hand because every request pays for it;
 //! three for a path that does not exist.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 use axum::{
     body::Body,
@@ -23,21 +23,23 @@ pub(crate) struct Success {
 
 /// `data` of a success.
 #[derive(Debug)]
-enum Data {
-    /// Nobody was left out.
-    AllDelivered,
+pub(crate) enum Data {
+    /// Null.
+    Nothing,
+    /// Nobody was left out; what else there is as members in JSON, each with a comma after it.
+    AllDelivered(Cow<'static, str>),
     /// JSON as it is.
     Written(String),
 }
 
 impl Success {
-    /// A mail that everybody has or will get.
-    pub(crate) fn mail(message: Id, code: MailSuccessCode) -> Self {
+    /// A message that everybody has or will get.
+    pub(crate) fn sent(message: Id, code: MailSuccessCode, data: Data) -> Self {
         let code = match code {
             MailSuccessCode::Number => "0",
             MailSuccessCode::Text => "\"00\"",
         };
-        Self { code, data: Data::AllDelivered, request_id: id_of(message) }
+        Self { code, data, request_id: id_of(message) }
     }
 
     /// A list, as JSON.
@@ -48,15 +50,24 @@ impl Success {
 
 /// The reply to a request that succeeded; its message is "OK" as the documents print it.
 pub(crate) fn success(success: Success) -> Response {
-    let data = match &success.data {
-        Data::AllDelivered => r#"{"username_check":{"invalid":[]}}"#,
-        Data::Written(json) => json,
+    let length = match &success.data {
+        Data::Nothing => 0,
+        Data::AllDelivered(beside) => beside.len(),
+        Data::Written(json) => json.len(),
     };
-    let mut body = String::with_capacity(data.len() + 128);
+    let mut body = String::with_capacity(length + 160);
     body.push_str(r#"{"result":true,"code":"#);
     body.push_str(success.code);
     body.push_str(r#","message":"OK","data":"#);
-    body.push_str(data);
+    match &success.data {
+        Data::Nothing => body.push_str("null"),
+        Data::AllDelivered(beside) => {
+            body.push('{');
+            body.push_str(beside);
+            body.push_str(r#""username_check":{"invalid":[]}}"#);
+        }
+        Data::Written(json) => body.push_str(json),
+    }
     body.push_str(r#","request_id":""#);
     body.push_str(&success.request_id);
     body.push_str("\"}");
@@ -73,7 +84,9 @@ pub(crate) fn failure(failure: &Failure, language: Language, request_id: &str) -
     match &failure.invalid {
         None => body.push_str("null"),
         Some(users) => {
-            body.push_str(r#"{"username_check":{"invalid":["#);
+            body.push('{');
+            body.push_str(&failure.beside);
+            body.push_str(r#""username_check":{"invalid":["#);
             for (n, user) in users.iter().enumerate() {
                 body.push_str(if n == 0 { "" } else { "," });
                 push_text(&mut body, user);
@@ -109,7 +122,7 @@ fn json(status: StatusCode, body: Body) -> Response {
 }
 
 /// Appends a JSON text: UTF-8 unescaped, as the reference writes it.
-fn push_text(body: &mut String, text: &str) {
+pub(crate) fn push_text(body: &mut String, text: &str) {
     body.push('"');
     for c in text.chars() {
         match c {

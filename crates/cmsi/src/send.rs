@@ -1,18 +1,21 @@
-//! Decisions 4 and 5: accepting a checked mail, waiting for what becomes of it, and telling it in the reference's words.
+//! Decisions 4 and 5: accepting a checked message, waiting for what becomes of it, and telling it in the reference's words.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use hongyan_core::{
     delivery::Reason,
     message::{Dialect, Idempotency, Priority},
-    setup::{App, Channel, ChannelKind, Settings},
+    setup::{App, ChannelKind, MailSuccessCode, Settings, User},
     store::{Addressee, StoreError},
 };
-use hongyan_intake::{Audience, Draft, Intake, Receipt, RecipientOutcome, Refusal, Submission};
+use hongyan_intake::{Intake, Receipt, RecipientOutcome, Refusal, Submission};
 
 use crate::{
+    calls::Calls,
+    directory::Directory,
     error::{Failure, Problem, Why},
-    reply::Success,
+    letter::Letter,
+    reply::{Data, Success},
     route::Component,
 };
 
@@ -23,33 +26,27 @@ pub(crate) struct Order {
     pub(crate) key: Option<Idempotency>,
 }
 
-/// What some component makes of its form.
-pub(crate) struct Letter {
-    /// Absent where the deployment has no such channel.
-    pub(crate) channel: Option<Arc<Channel>>,
-    pub(crate) audience: Audience,
-    pub(crate) draft: Draft,
-}
-
 /// Sends a letter of `app` in the name of `user` and answers what became of everyone.
 pub(crate) async fn send(
     intake: &Arc<Intake>,
+    directory: &Directory,
     app: Arc<App>,
     user: String,
     order: Order,
     settings: &Settings,
 ) -> Result<Success, Failure> {
-    let Order { letter: Letter { channel, audience, draft }, component, key } = order;
-    let people = intake.people(audience.user_codes()).await.map_err(not_stored)?;
-    let resolved = audience.resolve(ChannelKind::Mail, &people);
-    let everyone = || resolved.all().map(|addressee| addressee.recipient.clone()).collect();
-    if !resolved.reaches_anyone() {
-        let problem = Problem::NobodyReached(Why::of_skipped(resolved.all()));
-        return Err(Failure { problem, invalid: Some(everyone()), message: None });
-    }
-    let Some(channel) = channel else {
-        return Err(Failure { problem: Problem::Unfinished, invalid: Some(everyone()), message: None });
+    let Order { letter: Letter { kind, channel, audience, draft }, component, key } = order;
+    let people = people(intake, directory, &app, audience.user_codes(), settings).await?;
+    let resolved = audience.resolve(kind, &people);
+    let nobody = |problem| {
+        let everyone = resolved.all().map(|addressee| addressee.recipient.clone()).collect();
+        Err(Failure { problem, invalid: Some(everyone), beside: String::new(), message: None })
     };
+    if !resolved.reaches_anyone() {
+        return nobody(Problem::NobodyReached(kind, Why::of_skipped(resolved.all())));
+    }
+    let Some(channel) = channel else { return nobody(Problem::Unfinished) };
+    let calls = (kind == ChannelKind::Voice).then(|| Calls::of(resolved.all()));
     let submission = Submission {
         app,
         dialect: Dialect::Cmsi,
@@ -61,10 +58,14 @@ pub(crate) async fn send(
         idempotency: key,
     };
     match intake.accept(submission, resolved, settings.cmsi_wait).await {
-        Ok(receipt) if receipt.failures.is_empty() => {
-            Ok(Success::mail(receipt.message, settings.cmsi_mail_success_code))
+        Ok(receipt) => {
+            let beside = calls.map(|calls| calls.written(&receipt.failures));
+            if receipt.failures.is_empty() {
+                Ok(sent(kind, component, &receipt, beside, settings))
+            } else {
+                Err(failed(kind, receipt, beside.unwrap_or_default()))
+            }
         }
-        Ok(receipt) => Err(failed(receipt)),
         Err(Refusal::KeyReused) => Err(Problem::KeyReused.into()),
         Err(Refusal::Store(error)) => Err(not_stored(error)),
         Err(error @ (Refusal::Ids(_) | Refusal::Seal(_))) => {
@@ -74,20 +75,56 @@ pub(crate) async fn send(
     }
 }
 
+/// The people with these codes: of the directory, and of the user service those whom it lacks.
+async fn people(
+    intake: &Intake,
+    directory: &Directory,
+    app: &App,
+    codes: Vec<String>,
+    settings: &Settings,
+) -> Result<Vec<User>, Failure> {
+    let mut people = intake.people(codes.clone()).await.map_err(not_stored)?;
+    directory.complete(settings, &app.code, &codes, &mut people, intake.now()).await?;
+    Ok(people)
+}
+
+/// What the reference's provider of SMS answered, which its callers were handed (section 8).
+const SMS_ANSWER: &str = r#""detail":[],"errmsg":"OK","ext":"","result":0,"#;
+
+/// An accepted message that everybody has or will get.
+fn sent(
+    kind: ChannelKind,
+    component: Component,
+    receipt: &Receipt,
+    calls: Option<String>,
+    settings: &Settings,
+) -> Success {
+    let code = match kind {
+        ChannelKind::Mail => settings.cmsi_mail_success_code,
+        _ => MailSuccessCode::Number,
+    };
+    let data = match (component, kind) {
+        (Component::SendQyWeixin | Component::SendMpWeixin, _) => Data::Nothing,
+        (_, ChannelKind::Sms) => Data::AllDelivered(Cow::Borrowed(SMS_ANSWER)),
+        _ => Data::AllDelivered(calls.map_or(Cow::Borrowed(""), Cow::Owned)),
+    };
+    Success::sent(receipt.message, code, data)
+}
+
 /// Decision 3: whatever is wrong with the store, the caller may try again.
 fn not_stored(error: StoreError) -> Failure {
     tracing::warn!(%error, "a message could not be accepted");
     Problem::NotStored.into()
 }
 
-/// An accepted mail that some or all did not get.
-fn failed(receipt: Receipt) -> Failure {
+/// An accepted message that some or all did not get.
+fn failed(kind: ChannelKind, receipt: Receipt, beside: String) -> Failure {
+    let why = Why::of_failures(&receipt.failures);
     // "Some users failed" is read as a success by some callers (section 9), so it must not stand where nobody got anything.
     let is_nobody = receipt.failures.len() >= receipt.recipients;
-    let problem =
-        if is_nobody { Problem::AllRefused } else { Problem::SomeFailed(Why::of_failures(&receipt.failures)) };
+    let problem = if is_nobody { Problem::AllRefused(kind, why) } else { Problem::SomeFailed(kind, why) };
     let invalid = receipt.failures.into_iter().map(|outcome| outcome.recipient).collect();
-    Failure { problem, invalid: Some(invalid), message: Some(receipt.message) }
+    Failure { problem, invalid: Some(invalid), beside, message: Some(receipt.message) }
 }
 
 impl Why {

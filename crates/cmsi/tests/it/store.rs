@@ -7,7 +7,8 @@ use std::{
 
 use async_trait::async_trait;
 use hongyan_core::{
-    content::{Content, Mail},
+    cap::{Cap, Draw, Drawn, Tally},
+    content::{Content, Mail, Notice},
     delivery::{Reason, State, Track},
     id::{Id, IdSource},
     message::Message,
@@ -17,6 +18,7 @@ use hongyan_core::{
     setup::{AppNo, ChannelNo, User},
     store::*,
     time::{Clock, Timestamp},
+    token::{KeptToken, TokenTurn},
 };
 
 /// What the store holds, and how it shall misbehave.
@@ -34,6 +36,7 @@ struct Inner {
     keys: HashMap<(AppNo, String), ([u8; 32], Id)>,
     answers: HashMap<(AppNo, String), String>,
     refused: HashSet<String>,
+    tallies: HashMap<String, Tally>,
     is_slow: bool,
     trouble: Option<StoreError>,
 }
@@ -69,17 +72,39 @@ impl FakeStore {
         self.lock().batches.clone()
     }
 
-    /// The last message, its content and the addresses that it goes to.
+    /// The last message, a mail, and the addresses that it goes to.
     pub fn last(&self) -> (Message, Mail, Vec<String>, Arc<Vec<Vec<u8>>>) {
-        let batch = self.batches().pop().expect("something was stored");
-        let Content::Mail(mail) = (*batch.content).clone();
-        let reached = batch.page.iter().filter(|d| d.track.state == State::Ready).map(|d| d.address.clone()).collect();
+        let batch = self.last_batch();
+        let Content::Mail(mail) = (*batch.content).clone() else { panic!("no mail: {:?}", batch.content) };
+        let reached = reached(&batch);
         (batch.message, mail, reached, batch.attachments)
+    }
+
+    /// What the last message says, a notice, and the addresses that it goes to.
+    pub fn last_notice(&self) -> (Notice, Vec<String>) {
+        let batch = self.last_batch();
+        let Content::Notice(notice) = (*batch.content).clone() else { panic!("no notice: {:?}", batch.content) };
+        (notice, reached(&batch))
+    }
+
+    /// What the last message says, a short text, and the addresses that it goes to.
+    pub fn last_text(&self) -> (String, Vec<String>) {
+        let batch = self.last_batch();
+        let Content::Text(text) = (*batch.content).clone() else { panic!("no text: {:?}", batch.content) };
+        (text.text, reached(&batch))
+    }
+
+    fn last_batch(&self) -> Batch {
+        self.batches().pop().expect("something was stored")
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
         self.inner.lock().expect("no test panics while it holds this")
     }
+}
+
+fn reached(batch: &Batch) -> Vec<String> {
+    batch.page.iter().filter(|d| d.track.state == State::Ready).map(|d| d.address.clone()).collect()
 }
 
 impl Inner {
@@ -169,6 +194,10 @@ impl Messages for FakeStore {
         unreachable!("there is one node only")
     }
 
+    async fn secrets_erase(&self, _: usize) -> StoreResult<usize> {
+        unreachable!("nothing is looked after here")
+    }
+
     async fn message_cancel(&self, _: Id, _: Timestamp) -> StoreResult<usize> {
         unreachable!("nothing is cancelled here")
     }
@@ -229,6 +258,10 @@ impl Deliveries for FakeStore {
         unreachable!("nothing is dispatched here")
     }
 
+    async fn doubts(&self, _: ChannelNo, _: Timestamp, _: Option<Id>, _: usize) -> StoreResult<Vec<Doubt>> {
+        unreachable!("nothing is dispatched here")
+    }
+
     async fn next_due(&self, _: ChannelNo, _: Timestamp) -> StoreResult<Option<Timestamp>> {
         unreachable!("nothing is dispatched here")
     }
@@ -250,6 +283,21 @@ impl Captures for FakeStore {
 }
 
 #[async_trait]
+impl AccessTokens for FakeStore {
+    async fn token_ask(&self, _: String, _: Option<u64>, _: Timestamp) -> StoreResult<TokenTurn> {
+        unreachable!("nothing is sent here")
+    }
+
+    async fn token_keep(&self, _: String, _: u64, _: String, _: Timestamp) -> StoreResult<Option<KeptToken>> {
+        unreachable!("nothing is sent here")
+    }
+
+    async fn token_fail(&self, _: String, _: u64, _: Timestamp) -> StoreResult<()> {
+        unreachable!("nothing is sent here")
+    }
+}
+
+#[async_trait]
 impl Limits for FakeStore {
     async fn window_admit(&self, _: Admission, _: Timestamp) -> StoreResult<Admitted> {
         unreachable!("nothing is limited here")
@@ -265,6 +313,13 @@ impl Limits for FakeStore {
 
     async fn tokens_take(&self, _: String, _: f64, _: u32, _: u32, _: Timestamp) -> StoreResult<Tokens> {
         unreachable!("nothing is limited here")
+    }
+
+    async fn caps_draw(&self, caps: Vec<Cap>, draws: Vec<Draw>, now: Timestamp) -> StoreResult<Vec<Drawn>> {
+        let mut inner = self.lock();
+        inner.check()?;
+        let draw = |draw: Draw| inner.tallies.entry(draw.key).or_default().draw(&caps, draw.amount, now);
+        Ok(draws.into_iter().map(draw).collect())
     }
 }
 

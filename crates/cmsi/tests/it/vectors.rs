@@ -1,15 +1,18 @@
 //! The cases observed at the reference server, replayed. What is answered differently on purpose stands in one table, with the
-//! decision of the contract that says so; what cannot be run yet stands in another. No case can be forgotten.
+//! decision of the contract that says so; what is replayed elsewhere stands in another. No case can be forgotten.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use axum::{body::Body, http::Request};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use hongyan_core::{content, setup::MailSuccessCode};
+use hongyan_core::{
+    content,
+    setup::{ChannelKind, MailSuccessCode},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::world::{CLOCK, World, mail, msg};
+use crate::world::{CLOCK, World, by_app1, mail, msg};
 
 #[derive(Deserialize)]
 struct Case {
@@ -29,38 +32,12 @@ struct CaseRequest {
     clock: i64,
 }
 
-/// Cases that need what later issues bring.
-const LEFT_OUT: [(&str, &str); 30] = [
+/// Cases that are replayed elsewhere, with the services that they need.
+const LEFT_OUT: [(&str, &str); 4] = [
     ("auth: bk_token good (app not whitelisted)", "bk_token"),
     ("mail: dest_url ok + unknown", "dest_url"),
     ("mail: dest_url not json", "dest_url"),
     ("mail: dest_url with attachment", "dest_url"),
-    ("msg: weixin date+remark", "WeCom"),
-    ("msg: weixin agent override", "WeCom"),
-    ("msg: weixin agentid not int", "WeCom"),
-    ("msg: weixin base64", "WeCom"),
-    ("msg: weixin all unknown", "WeCom"),
-    ("msg: sms ok", "SMS"),
-    ("wx: qy doc example", "WeCom"),
-    ("wx: qy no date", "WeCom"),
-    ("wx: message base64", "WeCom"),
-    ("wx: username", "WeCom"),
-    ("wx: bk-ci style nulls", "WeCom"),
-    ("wx: qy error", "WeCom"),
-    ("wx: qy network error", "WeCom"),
-    ("wx: mp doc example", "official account"),
-    ("wx: mp token expired retry", "official account"),
-    ("wx: mp one of two fails", "official account"),
-    ("wx: mp unknown user", "official account"),
-    ("wx: no corpid", "WeCom"),
-    ("sms: receiver", "SMS"),
-    ("sms: username", "SMS"),
-    ("sms: +86 phone", "SMS"),
-    ("sms: provider ErrorCode", "SMS"),
-    ("voice: list no phone", "voice"),
-    ("voice: usernames", "voice"),
-    ("voice: some unknown", "voice"),
-    ("voice: one fails", "voice"),
 ];
 
 /// What a case is answered instead, by decision.
@@ -69,15 +46,21 @@ enum Instead {
     Fails(&'static str),
     /// These in `data.username_check.invalid`.
     Invalid(&'static [&'static str]),
+    /// This failure text, with these in `data.username_check.invalid`.
+    Refused(&'static str, &'static [&'static str]),
     /// Success.
     Succeeds,
+    /// As observed but for this.
+    But(fn(&mut Value)),
 }
 
-use Instead::{Fails, Invalid, Succeeds};
+use Instead::{But, Fails, Invalid, Refused, Succeeds};
 
-/// Deliberate deviations from the reference: case, answer, decision. Two more hold for every case: a success says "OK"
-/// (decision 2) and a reply has a request id even where the reference forgot it (decision 2).
-const DEVIATIONS: [(&str, Instead, &str); 11] = [
+/// Deliberate deviations from the reference: case, answer, decision. Some more hold for every case: a success says "OK"
+/// (decision 2), a reply has a request id even where the reference forgot it (decision 2) and no sixth key (decision 6); a call
+/// is told without the provider's id of it, and where it failed in our words, because the provider is not the reference's
+/// (`vectors/README.md`: only the replies of SMS and voice count).
+const DEVIATIONS: [(&str, Instead, &str); 20] = [
     (
         "mail: receiver tab not separator",
         Fails(
@@ -113,6 +96,44 @@ const DEVIATIONS: [(&str, Instead, &str); 11] = [
         Fails("attachments [attachments] Must be the specified parameter data type dict"),
         "3: an attachment that is no object",
     ),
+    (
+        "wx: qy error",
+        Refused("WeChat message sending failed, invalid user: wx1|wx2", &["wx1", "wx2"]),
+        "5: everyone who was not delivered, and nothing of the provider's answer",
+    ),
+    ("wx: qy network error", Succeeds, "4: the message is durable and will be tried again"),
+    (
+        "wx: mp one of two fails",
+        Refused("Some users failed to send wechat message. The following users were refused: wx2", &["wx2"]),
+        "3: some refused by the provider",
+    ),
+    (
+        "wx: no corpid",
+        Refused("Unfinished interface shall be improved by the component developer", &["wx1", "wx2"]),
+        "3: no channel of that kind; one without a corp ID cannot be declared",
+    ),
+    (
+        "sms: +86 phone",
+        Fails(
+            "User message failed to send. The following users contact format are incorrect: +8613800000000, please check",
+        ),
+        "3: a bad phone",
+    ),
+    ("sms: provider ErrorCode", Refused("Failed to send sms", &["138"]), "3: all refused by the provider"),
+    (
+        "voice: list no phone",
+        But(|reply| reply["data"]["successed"][0]["mobile_phone"] = json!("13800000001")),
+        "7: an empty number is none; the directory knows one",
+    ),
+    ("voice: some unknown", Invalid(&["nobody"]), "5: everyone who was not delivered"),
+    (
+        "voice: one fails",
+        But(|reply| {
+            reply["message"] = json!("Some users failed to send voice. The following users were refused: us");
+            reply["data"]["username_check"]["invalid"] = json!(["us"]);
+        }),
+        "3: some refused by the provider; 5: everyone who was not delivered",
+    ),
 ];
 
 fn cases() -> Vec<Case> {
@@ -130,9 +151,15 @@ fn expected(case: &Case) -> Value {
         return reply;
     }
     reply["request_id"] = json!("<32 lower hex>");
+    reply.as_object_mut().expect("an object").remove("params");
+    calls_of_ours(&mut reply["data"]);
     let is_success = match deviation(case) {
         Some(Fails(text)) => {
             (reply["message"], reply["data"]) = (json!(text), Value::Null);
+            false
+        }
+        Some(Refused(text, users)) => {
+            (reply["message"], reply["data"]) = (json!(text), json!({"username_check": {"invalid": users}}));
             false
         }
         Some(Succeeds) => {
@@ -142,6 +169,10 @@ fn expected(case: &Case) -> Value {
         Some(Invalid(users)) => {
             reply["data"]["username_check"]["invalid"] = json!(users);
             false
+        }
+        Some(But(change)) => {
+            change(&mut reply);
+            reply["result"] == json!(true)
         }
         None => reply["result"] == json!(true),
     };
@@ -154,13 +185,53 @@ fn expected(case: &Case) -> Value {
     reply
 }
 
-async fn run(case: &Case) -> World {
-    assert_eq!(case.request.clock, CLOCK, "{}", case.name);
+/// Calls as we tell them.
+fn calls_of_ours(data: &mut Value) {
+    let mut change = |list: &str, change: fn(&mut Value)| {
+        data.get_mut(list).and_then(Value::as_array_mut).into_iter().flatten().for_each(change);
+    };
+    change("successed", |call| call["callid"] = json!(""));
+    change("failed", |call| {
+        (call["callid"], call["result"], call["errmsg"]) = (json!(""), json!(1), json!("recipient_refused"));
+    });
+}
+
+/// What a case's name says was different when it was observed.
+fn world_of(name: &str) -> World {
     let world = World::with(|plan| {
-        if case.name == "mail: nothing configured, unknown user" {
+        if name == "mail: nothing configured, unknown user" {
             plan.channels.clear();
+        } else if name == "wx: no corpid" || name.starts_with("wx: mp ") {
+            plan.channels.retain(|channel| channel.kind != ChannelKind::Wecom);
+        }
+        for (begin, kind) in [
+            ("wx: mp ", ChannelKind::Wechat),
+            ("sms: ", ChannelKind::Sms),
+            ("msg: sms ", ChannelKind::Sms),
+            ("voice: ", ChannelKind::Voice),
+        ] {
+            if name.starts_with(begin) {
+                plan.add(kind);
+            }
+        }
+        if name == "wx: qy network error" {
+            plan.settings.cmsi_wait = Duration::ZERO;
         }
     });
+    let refused: &[&str] = match name {
+        "wx: qy error" => &["wx1", "wx2"],
+        "wx: mp one of two fails" => &["wx2"],
+        "sms: provider ErrorCode" => &["+86138"],
+        "voice: one fails" => &["+12025550100"],
+        _ => &[],
+    };
+    refused.iter().for_each(|address| world.store.refuse(address));
+    world
+}
+
+async fn run(case: &Case) -> World {
+    assert_eq!(case.request.clock, CLOCK, "{}", case.name);
+    let world = world_of(&case.name);
     let mut request = Request::builder().method(&*case.request.method).uri(&case.request.path);
     for (name, value) in &case.request.headers {
         request = request.header(name, value);
@@ -201,11 +272,10 @@ async fn every_case_is_answered_as_observed_or_decided() {
         compare_outgoing(case, &world);
         ran += 1;
     }
-    assert_eq!((ran, left_out, cases.len()), (82, 30, 112));
+    assert_eq!((ran, left_out, cases.len()), (108, 4, 112));
 }
 
-/// Compares what was stored with what the reference sent on, as far as it is contract: envelope, addresses, subject, text,
-/// attachments.
+/// Compares what was stored with what the reference sent on, as far as it is contract.
 fn compare_outgoing(case: &Case, world: &World) {
     let name = &case.name;
     let is_sent = match deviation(case) {
@@ -217,9 +287,59 @@ fn compare_outgoing(case: &Case, world: &World) {
     if !is_sent {
         return;
     }
-    let (message, mail, reached, bytes) = world.store.last();
+    let message = &world.store.batches()[0].message;
     assert_eq!((message.user.as_str(), message.dialect.as_str()), ("admin", "cmsi"), "{name}");
-    let sent = &case.outgoing[0];
+    let to = |part: &str| -> Vec<&Value> {
+        let url = |sent: &&Value| sent["url"].as_str().is_some_and(|url| url.contains(part));
+        case.outgoing.iter().filter(url).collect()
+    };
+    let (wecom, account) = (to("/cgi-bin/message/send?"), to("/cgi-bin/message/template/send?"));
+    if case.outgoing[0]["smtp"].is_string() {
+        compare_mail(name, world, &case.outgoing[0]);
+    } else if let [sent] = wecom[..] {
+        compare_wecom(name, world, sent, &case.outgoing[0]);
+    } else if !account.is_empty() {
+        compare_account(name, world, &account);
+    } else {
+        assert!(["sms", "voice", "msg: sms ok"].iter().any(|kind| name.starts_with(kind)), "{name}");
+    }
+}
+
+/// A call of WeCom: to whom, by which app, and the text as the reference lays it out.
+fn compare_wecom(name: &str, world: &World, sent: &Value, token: &Value) {
+    let sent: Value = serde_json::from_str(sent["data"].as_str().expect("a text")).expect("JSON");
+    let (notice, reached) = world.store.last_notice();
+    assert_eq!(sent["touser"], json!(reached.join("|")), "{name}");
+    let mut lines = vec![notice.heading, notice.message];
+    lines.extend((!notice.date.is_empty()).then(|| format!("Date: {}", notice.date)));
+    lines.extend((!notice.remark.is_empty()).then_some(notice.remark));
+    assert_eq!(sent["text"]["content"], json!(lines.join("\n")), "{name}");
+    let agent = notice.agent.unwrap_or_default();
+    assert_eq!(sent["agentid"], json!(agent.id.unwrap_or(1_000_002)), "{name}");
+    let secret = agent.secret.as_deref().and_then(|sealed| sealed.rsplit(':').next());
+    assert_eq!(token["params"]["corpsecret"], json!(secret.unwrap_or("cs")), "{name}");
+}
+
+/// Calls of an official account, one for each openid (and one again where its token was over), with its template's fields.
+fn compare_account(name: &str, world: &World, sent: &[&Value]) {
+    let (notice, reached) = world.store.last_notice();
+    let bodies = sent.iter().map(|sent| serde_json::from_str(sent["data"].as_str().expect("a text")).expect("JSON"));
+    let mut bodies: Vec<Value> = bodies.collect();
+    bodies.dedup();
+    let to: Vec<_> = bodies.iter().map(|body| body["touser"].as_str().expect("a text")).collect();
+    assert_eq!(reached, to, "{name}");
+    let fields = json!({
+        "first": {"value": notice.heading}, "keyword1": {"value": notice.message}, "keyword2": {"value": notice.date},
+        "remark": {"value": notice.remark},
+    });
+    for body in &bodies {
+        assert_eq!((&body["data"], &body["url"]), (&fields, &json!(notice.url)), "{name}");
+    }
+}
+
+/// A mail: envelope, addresses, subject, text, attachments.
+fn compare_mail(name: &str, world: &World, sent: &Value) {
+    let (_, mail, reached, bytes) = world.store.last();
     let text = sent["msg"].as_str().expect("a mail");
     let (head, parts) = parse(text);
     // The provider's sender where the request names nobody.
@@ -287,6 +407,10 @@ async fn the_success_code_is_a_number_unless_the_setting_asks_for_the_documents_
         assert_eq!(world.post("send_mail", &mail(json!({}))).await.code(), code);
         assert_eq!(world.post("send_msg", &msg(json!({}))).await.code(), code);
         assert_eq!(world.post("get_msg_type", &mail(json!({}))).await.code(), json!(0), "not a mail");
+        let data = json!({"heading": "h", "message": "m"});
+        let weixin = by_app1(json!({"receiver": "wx1", "data": data}));
+        assert_eq!(world.post("send_weixin", &weixin).await.code(), json!(0), "not a mail");
+        assert_eq!(world.post("send_msg", &msg(json!({"msg_type": "weixin"}))).await.code(), json!(0), "not a mail");
         assert_eq!(world.post("send_mail", &mail(json!({"title": ""}))).await.code(), json!(1_306_000));
     }
 }

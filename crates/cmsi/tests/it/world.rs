@@ -1,4 +1,5 @@
-//! The world behind the observed cases: two apps, five people, a mail channel and a WeCom channel.
+//! The world behind the observed cases: two apps, five people, a mail channel and a WeCom channel, and where a case needs them
+//! those of the other kinds.
 
 use std::sync::Arc;
 
@@ -10,7 +11,7 @@ use bytes::Bytes;
 use hongyan_cmsi::Cmsi;
 use hongyan_core::{
     id::IdSource,
-    ports::NoDesk,
+    ports::{NoDesk, SealError, Sealer},
     setup::{
         App, AppNo, CaptureProvider, Channel, ChannelKind, ChannelNo, CurrentSetup, Provider, ProviderKind, ProviderNo,
         Secret, Settings, Setup, User,
@@ -35,6 +36,27 @@ pub struct Plan {
     pub channels: Vec<Channel>,
 }
 
+impl Plan {
+    /// Declares a channel of `kind`.
+    pub fn add(&mut self, kind: ChannelKind) -> &mut Channel {
+        let no = self.channels.iter().map(|channel| channel.no.0).max().unwrap_or(0) + 1;
+        self.channels.push(channel(no, kind.as_str(), kind));
+        self.channels.last_mut().expect("pushed")
+    }
+
+    /// The channel of `kind` that is declared already.
+    pub fn of(&mut self, kind: ChannelKind) -> &mut Channel {
+        self.channels.iter_mut().find(|channel| channel.kind == kind).expect("declared")
+    }
+
+    /// Declares the kinds that the observed cases rarely need.
+    pub fn add_all(&mut self) {
+        for kind in [ChannelKind::Sms, ChannelKind::Voice, ChannelKind::Wechat] {
+            self.add(kind);
+        }
+    }
+}
+
 impl Default for Plan {
     fn default() -> Self {
         Self {
@@ -53,6 +75,10 @@ fn app(no: u32, trusted: bool) -> App {
         trusted,
         channels: vec![],
         senders: vec![],
+        components: vec![],
+        ips: vec![],
+        rate: None,
+        hook: None,
     }
 }
 
@@ -70,21 +96,45 @@ fn channel(no: u32, code: &str, kind: ChannelKind) -> Channel {
 }
 
 fn people() -> Vec<User> {
-    let person =
-        |code: &str, email: &str, enabled| User { code: code.into(), email: email.into(), enabled, ..User::default() };
+    let person = |code: &str, email: &str, phone: &str, weixin: &str, enabled| User {
+        code: code.into(),
+        name: String::new(),
+        email: email.into(),
+        phone: phone.into(),
+        // One field in the reference, which means one or the other by mode.
+        wecom: weixin.into(),
+        openid: weixin.into(),
+        enabled,
+    };
     vec![
-        person("admin", "admin@bk.com", true),
-        person("yunchao", "yunchao@bk.com", true),
-        person("nomail", "", true),
-        person("gone", "gone@bk.com", false),
-        person("us", "us@bk.com", true),
+        person("admin", "admin@bk.com", "+8613800000001", "wx_admin", true),
+        person("yunchao", "yunchao@bk.com", "+8613800000002", "wx_yun", true),
+        person("nomail", "", "", "", true),
+        person("gone", "gone@bk.com", "+861", "g", false),
+        person("us", "us@bk.com", "+12025550100", "us", true),
     ]
+}
+
+/// Seals by saying for which place.
+struct Marked;
+
+impl Sealer for Marked {
+    fn seal(&self, place: &str, secret: &Secret) -> Result<String, SealError> {
+        Ok(format!("{place}:{}", secret.expose()))
+    }
+
+    fn open(&self, place: &str, sealed: &str) -> Result<Secret, SealError> {
+        let secret = sealed.strip_prefix(place).and_then(|rest| rest.strip_prefix(':'));
+        secret.map(Secret::new).ok_or_else(|| SealError("another place".into()))
+    }
 }
 
 /// A dialect on a store of its own.
 pub struct World {
     pub cmsi: Cmsi,
     pub store: Arc<FakeStore>,
+    pub clock: Arc<ManualClock>,
+    pub setup: Arc<CurrentSetup>,
 }
 
 /// An answer.
@@ -147,16 +197,20 @@ impl World {
         let store = Arc::new(FakeStore::new(people()));
         let waiting = Arc::new(Waiting::default());
         store.attach(Arc::new(NoDesk), Arc::clone(&waiting) as _);
+        let setup = Arc::new(CurrentSetup::new(setup));
+        let clock = Arc::new(ManualClock::at(Timestamp::from_ms(CLOCK * 1_000)));
         let deps = IntakeDeps {
             store: Arc::clone(&store) as Arc<dyn Store>,
             ids: Arc::new(IdSource::new(1, None)),
-            clock: Arc::new(ManualClock::at(Timestamp::from_ms(CLOCK * 1_000))),
-            setup: Arc::new(CurrentSetup::new(setup)),
+            clock: Arc::clone(&clock) as _,
+            setup: Arc::clone(&setup),
             waiting,
             metrics: IntakeMetrics::register(&mut Registry::default()),
+            sealer: Arc::new(Marked),
         };
-        let expander = Expander::new(Arc::clone(&deps.store), Arc::clone(&deps.ids), Arc::clone(&deps.clock));
-        Self { cmsi: Cmsi::new(Arc::new(Intake::new(deps, Arc::new(expander)))), store }
+        let expander =
+            Expander::new(Arc::clone(&deps.store), Arc::clone(&deps.ids), Arc::clone(&deps.clock), Arc::clone(&setup));
+        Self { cmsi: Cmsi::new(Arc::new(Intake::new(deps, Arc::new(expander)))), store, clock, setup }
     }
 
     /// Any request.
@@ -201,6 +255,13 @@ pub fn mail(changes: Value) -> Value {
 pub fn msg(changes: Value) -> Value {
     let mut body = mail(json!({"receiver": null, "receiver__username": "admin,yunchao", "msg_type": "mail"}));
     merge(&mut body, changes);
+    body
+}
+
+/// A right request of app1 for a component that is not a mail's.
+pub fn by_app1(fields: Value) -> Value {
+    let mut body = json!({"bk_app_code": "app1", "bk_app_secret": "sec1", "bk_username": "admin"});
+    merge(&mut body, fields);
     body
 }
 

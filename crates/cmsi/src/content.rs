@@ -1,0 +1,76 @@
+//! What a message may say, as far as the components have it in common (decision 8): lines of one line, contents that may be
+//! base64, and bounds of both.
+
+use std::borrow::Cow;
+
+use hongyan_core::{content::Text, limits, text};
+
+use crate::{
+    error::{Fault, Field, Problem},
+    python,
+};
+
+/// A text of one line, such as a title: line ends and TAB become a space, other controls are refused.
+pub(crate) fn line(given: &str, field: Field) -> Result<String, Problem> {
+    let line = text::fold_line(given).map_err(|_| field.is(Fault::Control))?;
+    let is_long = line.len() > limits::SUBJECT_CHARS_MAX && line.chars().count() > limits::SUBJECT_CHARS_MAX;
+    if is_long { Err(field.is(Fault::Characters(limits::SUBJECT_CHARS_MAX))) } else { Ok(line) }
+}
+
+/// Section 6.7 and decision 9: what is not base64 of UTF-8 stays as it is. Controls are dropped.
+pub(crate) fn content(given: Cow<'_, str>, is_base64: bool) -> String {
+    let decoded =
+        is_base64.then(|| python::b64decode(&given).and_then(|bytes| String::from_utf8(bytes).ok())).flatten();
+    text::clean_content(decoded.unwrap_or_else(|| given.into_owned()))
+}
+
+/// A short text: a content with something to say, of at most [`limits::TEXT_BYTES_MAX`].
+pub(crate) fn short(given: Cow<'_, str>, is_base64: bool, field: Field) -> Result<Text, Problem> {
+    let text = content(given, is_base64);
+    if python::strip(&text).is_empty() {
+        return Err(field.is(Fault::Required));
+    }
+    bounded(&text, limits::TEXT_BYTES_MAX, field)?;
+    Ok(Text { text, template: None })
+}
+
+/// Refuses what is longer than `most` bytes.
+pub(crate) fn bounded(text: &str, most: usize, field: Field) -> Result<(), Problem> {
+    if text.len() > most { Err(field.is(Fault::Bytes(most))) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIELD: Field = Field::new("email subject", "title");
+
+    #[test]
+    fn lines() {
+        assert_eq!(line("a\r\n\tb", FIELD), Ok("a b".to_owned()));
+        assert_eq!(line("a\0b", FIELD), Err(FIELD.is(Fault::Control)));
+        assert!(line(&"鸿".repeat(limits::SUBJECT_CHARS_MAX), FIELD).is_ok());
+        assert!(line(&"鸿".repeat(limits::SUBJECT_CHARS_MAX + 1), FIELD).is_err());
+    }
+
+    #[test]
+    fn contents() {
+        assert_eq!(content("aGk=".into(), true), "hi");
+        assert_eq!(content("aGk=".into(), false), "aGk=");
+        assert_eq!(content("//4=".into(), true), "//4=", "not UTF-8: stays");
+        assert_eq!(content("a\0b\u{7f}".into(), false), "ab");
+        assert_eq!(content("YQBi".into(), true), "ab", "controls are dropped after decoding too");
+    }
+
+    #[test]
+    fn short_texts_say_something_and_have_a_bound() {
+        let of = |text: &str, is_base64| short(text.to_owned().into(), is_base64, FIELD).map(|text| text.text);
+        assert_eq!(of("a\0\nb", false), Ok("a\nb".to_owned()));
+        for (nothing, is_base64) in [("\0", false), ("IA==", true)] {
+            assert_eq!(of(nothing, is_base64), Err(FIELD.is(Fault::Required)), "{nothing:?}");
+        }
+        let longest = "x".repeat(limits::TEXT_BYTES_MAX);
+        assert_eq!(of(&longest, false), Ok(longest.clone()));
+        assert_eq!(of(&format!("{longest}x"), false), Err(FIELD.is(Fault::Bytes(limits::TEXT_BYTES_MAX))));
+    }
+}
