@@ -14,12 +14,11 @@ use serde_json::{Map, Value};
 
 use crate::{
     cloud::{
-        bare,
         codes::{Class, Codes},
-        taken,
+        said, taken,
         template::Filled,
     },
-    http::{Reply, words},
+    http::Reply,
 };
 
 /// Deliveries on one page of an answer, the most there can be.
@@ -38,7 +37,7 @@ pub(super) fn message(delivery: Id, phone: &Phone, sign: &str, filled: &Filled<'
     let values: Map<String, Value> = filled.values.iter().map(pair).collect();
     [
         ("OutId", delivery.to_string()),
-        ("PhoneNumbers", bare(phone).to_owned()),
+        ("PhoneNumbers", bare(phone)),
         ("SignName", sign.to_owned()),
         ("TemplateCode", filled.id.to_owned()),
         ("TemplateParam", Value::from(values).to_string()),
@@ -50,7 +49,7 @@ pub(super) fn verdict(reply: &Reply, secrets: &[&str], now: Timestamp) -> Verdic
     let body = reply.json().unwrap_or_default();
     let Some(code) = body["Code"].as_str() else { return reply.foreign(now) };
     let message = body["Message"].as_str().unwrap_or_default();
-    let said = words(&format!("{code} {message}"), secrets);
+    let said = said(code, message, secrets);
     let outcome = match CODES.class(code) {
         Some(Class::Taken) if reply.status.is_success() => {
             return taken(body["BizId"].as_str().unwrap_or_default(), said);
@@ -72,9 +71,14 @@ pub(super) fn question(phone: &Phone, day: &str, page: usize) -> [(&'static str,
     [
         ("CurrentPage", page.to_string()),
         ("PageSize", PAGE.to_string()),
-        ("PhoneNumber", bare(phone).to_owned()),
+        ("PhoneNumber", bare(phone)),
         ("SendDate", day.to_owned()),
     ]
+}
+
+/// A number in the API's form: 11 digits in mainland China, with the country's code abroad, and no `+`.
+fn bare(phone: &Phone) -> String {
+    phone.mainland().unwrap_or_else(|| phone.digits()).to_owned()
 }
 
 /// What a page says about a delivery.
@@ -182,7 +186,7 @@ mod tests {
     #[test]
     fn nothing_secret_is_repeated() {
         let body = json!({ "Code": "SignatureDoesNotMatch", "Message": "LTAI\n13900001234 s3cret" });
-        let verdict = verdict(&reply(400, None, &body), &["13900001234", "LTAI", "s3cret"], NOW);
+        let verdict = verdict(&reply(400, None, &body), &["LTAI", "s3cret"], NOW);
         assert_eq!(verdict.reply, "SignatureDoesNotMatch *** *** ***");
     }
 

@@ -24,7 +24,6 @@ use hongyan_core::{
 
 use crate::{
     cloud::{
-        bare,
         calendar::{china_day, day_after, utc_second},
         endpoint::Endpoint,
         phone, policy,
@@ -83,8 +82,7 @@ impl Aliyun {
         let filled = self.templates.fill(text)?;
         let parameters = api::message(recipient.delivery, &phone, &self.sign, &filled);
         let reply = self.call("SendSms", &parameters, recipient.delivery).await?;
-        let secrets = [bare(&phone), &self.key, self.secret.expose()];
-        Ok(api::verdict(&reply, &secrets, self.clock.now()))
+        Ok(api::verdict(&reply, &[&self.key, self.secret.expose()], self.clock.now()))
     }
 
     async fn find(&self, delivery: Id, phone: &Phone, day: &str) -> Option<Receipt> {

@@ -17,9 +17,14 @@ use hongyan_core::{
     retry::RetrySchedule,
 };
 
+use crate::http::words;
+
 /// Waits in seconds before a repeat of what was certainly not sent: a text that comes late is worth little
 /// (`guides/reliability.md` A4.5).
 const WAITS: [u64; 6] = [10, 60, 300, 900, 1_800, 3_600];
+
+/// So many digits may be a phone's.
+const PHONE_DIGITS: usize = 7;
 
 /// What has been sent cannot be called back, costs money and is never sent twice (`guides/reliability.md` A3).
 pub(crate) fn policy() -> Policy {
@@ -35,14 +40,40 @@ pub(crate) fn phone(recipient: &Recipient) -> Result<Phone, Verdict> {
         .map_err(|_| Verdict::new(Outcome::Rejected(Rejection::Recipient), "is no phone number"))
 }
 
-/// A number as providers of mainland China write it: 11 digits at home, with the country's code abroad, and no `+`. Both forms
-/// of a number hold it, so that it is what answers must not repeat into the record.
-pub(crate) fn bare(phone: &Phone) -> &str {
-    phone.mainland().unwrap_or_else(|| phone.digits())
+/// What a provider says, for the record: without `secrets`, and without any number that is long enough to be a phone's.
+pub(crate) fn said(code: &str, message: &str, secrets: &[&str]) -> String {
+    let words = words(&format!("{code} {message}"), secrets);
+    let (mut said, mut rest) = (String::with_capacity(words.len()), words.as_str());
+    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
+        let (before, digits) = rest.split_at(start);
+        let (digits, after) = digits.split_at(digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len()));
+        said.push_str(before);
+        said.push_str(if digits.len() < PHONE_DIGITS { digits } else { "***" });
+        rest = after;
+    }
+    said + rest
 }
 
 /// The provider took it under this name.
 pub(crate) fn taken(provider_id: &str, reply: String) -> Verdict {
     let outcome = Outcome::Accepted { provider_id: provider_id.to_owned(), receipt: Receipts::Expected };
     Verdict::new(outcome, reply)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::said;
+
+    #[test]
+    fn words_name_no_phone_and_no_secret() {
+        for (message, expected) in [
+            ("触发分钟级流控Permits:1", "C 触发分钟级流控Permits:1"),
+            ("+8613900001234, 13900001234;8613900001234", "C +***, ***;***"),
+            ("key 1234567890 of AKID\r\n123456", "C key *** of ***  123456"),
+            ("1234567", "C ***"),
+            ("", "C "),
+        ] {
+            assert_eq!(said("C", message, &["AKID", "1234567890"]), expected);
+        }
+    }
 }

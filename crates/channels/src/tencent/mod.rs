@@ -16,9 +16,10 @@ use crate::{
         calendar::seconds,
         codes::{Class, Codes},
         endpoint::Endpoint,
+        said,
     },
     error::OpenError,
-    http::{Http, Limits, Reply, Undelivered, words},
+    http::{Http, Limits, Reply, Undelivered},
 };
 
 mod sms;
@@ -103,7 +104,7 @@ impl Service {
         self.clock.now()
     }
 
-    /// What never stands in a reply, beside the numbers of a call.
+    /// What never stands in a reply.
     fn secrets(&self) -> [&str; 2] {
         [&self.id, self.key.expose()]
     }
@@ -155,11 +156,12 @@ impl Refusal {
             Some(Class::Taken) => Outcome::Unknown,
             _ => codes.outcome(&self.code, &self.message, None, now),
         };
-        Verdict::new(outcome, words(&self.said(), secrets))
+        Verdict::new(outcome, self.said(secrets))
     }
 
-    fn said(&self) -> String {
-        format!("{} {}", self.code, self.message)
+    /// Both, for the record.
+    fn said(&self, secrets: &[&str]) -> String {
+        said(&self.code, &self.message, secrets)
     }
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::{Account, Answer, GATEWAY, Service};
 use crate::{
-    cloud::{bare, codes::Codes, phone, policy, taken, template::text_of},
+    cloud::{codes::Codes, phone, policy, taken, template::text_of},
     error::OpenError,
     http::{Limits, Reply},
 };
@@ -56,8 +56,7 @@ impl TencentVoice {
         let phone = phone(recipient)?;
         let body = self.body(recipient.delivery, phone.as_str(), text);
         let reply = self.service.call("SendTtsVoice", &body).await?;
-        let [id, key] = self.service.secrets();
-        Ok(verdict(&reply, &[bare(&phone), id, key], self.service.now()))
+        Ok(verdict(&reply, &self.service.secrets(), self.service.now()))
     }
 
     fn body(&self, delivery: Id, number: &str, text: &Text) -> Value {

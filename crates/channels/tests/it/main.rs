@@ -1,6 +1,7 @@
 //! The senders against peers: servers that misbehave on command, a real one, a foreign one, and Python's own reading of the
 //! messages. What is needed and missing makes a test fail, never skip.
 
+mod aliyun;
 mod capture;
 mod dkim;
 mod failures;
@@ -13,6 +14,12 @@ mod peers;
 mod pooling;
 mod python;
 mod sink;
+mod sms;
+mod sms_interop;
+mod tencent;
 mod tls;
 mod token;
 mod trial;
+mod voice;
+mod wechat;
+mod wecom;

@@ -16,12 +16,11 @@ use serde_json::Value;
 use super::super::{Answer, GATEWAY, Refusal};
 use crate::{
     cloud::{
-        bare,
         calendar::seconds,
         codes::{Class, Codes},
         taken,
     },
-    http::{Reply, words},
+    http::Reply,
 };
 
 const TABLE: &str = include_str!("../sms.tsv");
@@ -54,28 +53,27 @@ fn names(context: &str, delivery: Id) -> bool {
     range.is_some_and(|range: RangeInclusive<Id>| range.contains(&delivery))
 }
 
-/// Reads an answer to `SendSms` to `phones`; their numbers and `secrets` are kept out of its words.
+/// Reads an answer to `SendSms` to `phones`; `secrets` are kept out of its words.
 pub(super) fn results(reply: &Reply, phones: &[&Phone], secrets: &[&str], now: Timestamp) -> Results {
-    let hidden: Vec<&str> = phones.iter().map(|phone| bare(phone)).chain(secrets.iter().copied()).collect();
     let response = match Answer::read(reply) {
         Answer::Done(response) => response,
-        Answer::Refused(refusal) => return Results::Same(refusal.verdict(&CODES, reply.status, &hidden, now)),
+        Answer::Refused(refusal) => return Results::Same(refusal.verdict(&CODES, reply.status, secrets, now)),
         Answer::Foreign => return Results::Same(reply.foreign(now)),
     };
     let results = response["SendStatusSet"].as_array().map(Vec::as_slice).unwrap_or_default();
     let verdict = |phone: &&Phone| match results.iter().find(|result| is_for(&result["PhoneNumber"], phone)) {
-        Some(result) => result_of(result, reply, &hidden, now),
+        Some(result) => result_of(result, reply, secrets, now),
         None => missing(),
     };
     Results::Each(phones.iter().map(verdict).collect())
 }
 
-fn result_of(result: &Value, reply: &Reply, hidden: &[&str], now: Timestamp) -> Verdict {
+fn result_of(result: &Value, reply: &Reply, secrets: &[&str], now: Timestamp) -> Verdict {
     let Some(said) = Refusal::read(result) else { return missing() };
     if CODES.class(&said.code) == Some(Class::Taken) {
-        return taken(result["SerialNo"].as_str().unwrap_or_default(), words(&said.said(), hidden));
+        return taken(result["SerialNo"].as_str().unwrap_or_default(), said.said(secrets));
     }
-    said.verdict(&CODES, reply.status, hidden, now)
+    said.verdict(&CODES, reply.status, secrets, now)
 }
 
 /// The answer says nothing of a number.
