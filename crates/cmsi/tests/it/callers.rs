@@ -126,7 +126,7 @@ async fn a_type_is_active_only_where_its_channel_is_configured_and_enabled() {
         (channel.kind, channel.default, channel.enabled) = (hongyan_core::setup::ChannelKind::Wechat, true, false);
         plan.channels.push(channel);
     };
-    assert_eq!(active(wechat).await, [false, true, false, false]);
+    assert_eq!(active(wechat).await, [false, true, false, false, true], "the last is WeCom under its own name");
 }
 
 #[tokio::test]

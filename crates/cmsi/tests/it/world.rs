@@ -44,11 +44,6 @@ impl Plan {
         self.channels.last_mut().expect("pushed")
     }
 
-    /// The channel of `kind` that is declared already.
-    pub fn of(&mut self, kind: ChannelKind) -> &mut Channel {
-        self.channels.iter_mut().find(|channel| channel.kind == kind).expect("declared")
-    }
-
     /// Declares the kinds that the observed cases rarely need.
     pub fn add_all(&mut self) {
         for kind in [ChannelKind::Sms, ChannelKind::Voice, ChannelKind::Wechat] {
