@@ -11,7 +11,7 @@ use hongyan_core::{id::Id, time::Timestamp};
 use crate::{
     pool::Pool,
     retry::again,
-    schema::{DOUBTS, KEPT_BY_DAY},
+    schema::{KEPT_BY_DAY, doubts},
     session::Session,
     sql::cold,
     trouble::Outcome,
@@ -21,13 +21,14 @@ use crate::{
 const THERE: &str =
     "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema() AND tablename = ANY ($1)";
 
-/// Which of these tables have no index of doubts, because an earlier program made them, and are so small that they are given it in
-/// a moment.
-const WITHOUT_DOUBTS: &str = "SELECT t.tablename::text FROM pg_tables t \
-    WHERE t.schemaname = current_schema() AND t.tablename = ANY ($1) AND t.tablename LIKE 'done\\_%' \
-      AND pg_relation_size(quote_ident(t.tablename)::regclass) < 64 * 1024 * 1024 \
-      AND NOT EXISTS (SELECT 1 FROM pg_index i \
-                      WHERE i.indrelid = quote_ident(t.tablename)::regclass AND i.indpred IS NOT NULL)";
+/// A day of what is done whose table an earlier program made, without the index of doubts, and that is so small that it is given
+/// it in a moment.
+const WITHOUT_DOUBTS: &str = "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+    WHERE i.inhparent = 'done'::regclass AND pg_relation_size(c.oid) < 64 * 1024 * 1024 \
+      AND NOT EXISTS (SELECT 1 FROM pg_index x WHERE x.indrelid = c.oid AND x.indpred IS NOT NULL) \
+    ORDER BY c.relname DESC LIMIT 1";
+/// How long a table may be waited for meanwhile: whoever wants to write there waits behind.
+const PATIENCE: &str = "SET LOCAL lock_timeout = '100ms'";
 
 const DAY_MS: i64 = 86_400_000;
 /// The bits of an id below its milliseconds.
@@ -99,6 +100,25 @@ impl Days {
     }
 }
 
+/// Gives the days that have no index of doubts one, where it is made in a moment; the others do without.
+pub(crate) async fn index_doubts(pool: &Arc<Pool>) -> Outcome<()> {
+    let db = pool.lend().await?;
+    while !db.query(WITHOUT_DOUBTS, &[]).await?.is_empty() {
+        db.enter();
+        db.begin().await?;
+        db.batch(PATIENCE).await?;
+        // Of two nodes at this the second finds it done.
+        db.query(cold::SCHEMA_LOCK, &[]).await?;
+        if let Some(row) = db.query_opt(WITHOUT_DOUBTS, &[]).await? {
+            let name: &str = row.try_get(0)?;
+            db.batch(&format!("CREATE INDEX ON {name} {}", doubts!())).await?;
+        }
+        db.commit().await?;
+        db.settled();
+    }
+    Ok(())
+}
+
 async fn make_once(pool: &Arc<Pool>, days: &[Day]) -> Outcome<()> {
     let db = pool.lend().await?;
     db.enter();
@@ -125,10 +145,6 @@ async fn make_missing(db: &Session, days: &[Day]) -> Outcome<()> {
             "CREATE TABLE {name} (LIKE {table} INCLUDING ALL); \
              ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ({from}) TO ({to});"
         );
-    }
-    for row in db.query(WITHOUT_DOUBTS, &[&names]).await? {
-        let name: &str = row.try_get(0)?;
-        making += &format!("CREATE INDEX ON {name} {DOUBTS};");
     }
     if making.is_empty() { Ok(()) } else { db.batch(&making).await }
 }

@@ -68,13 +68,22 @@ CREATE TABLE IF NOT EXISTS hongyan_schema (
 INSERT INTO hongyan_schema VALUES (1, 0, 0) ON CONFLICT DO NOTHING;
 ";
 
+/// What the index of doubts is made of.
+macro_rules! doubts {
+    () => {
+        "(bucket, channel, id) WHERE state = 9 AND reason IS DISTINCT FROM 'restored'"
+    };
+}
+pub(crate) use doubts;
+
 /// Access tokens, caps, secrets and doubts. None of it is known to a program of version 2, which stores nothing that would
 /// need it.
 ///
 /// The index of doubts is made for the days to come, not for the days that there are: all of the history would have to be read for
-/// that while nobody may write to it. Those days are looked into by the primary key, which has what is young at its end; where
-/// little is there as yet they are given the index as well (`days`).
-const V3: &str = "
+/// that while nobody may write to it. Those days are looked into by the primary key, from the youngest that may be asked about on; where
+/// little is there they are given the index as well (`days`).
+const V3: &str = concat!(
+    "
 -- Access tokens of providers (`core`, token), in the bucket of the key. The latter three of what was kept are null until
 -- something was.
 CREATE TABLE access_token (
@@ -106,11 +115,10 @@ CREATE TABLE erasure (
 );
 
 -- Deliveries whose outcome nobody knows, unless because the store was restored.
-CREATE INDEX doubt ON ONLY done (bucket, channel, id) WHERE state = 9 AND reason IS DISTINCT FROM 'restored';
-";
-
-/// What the index of doubts is made of.
-pub(crate) const DOUBTS: &str = "(bucket, channel, id) WHERE state = 9 AND reason IS DISTINCT FROM 'restored'";
+CREATE INDEX doubt ON ONLY done ",
+    doubts!(),
+    ";"
+);
 
 /// A node says that it is about to leave; one of version 1 goes on preferring the buckets of such a node a little longer, no
 /// more. The indexes of what waits end in the id, so that their order never has to be completed by sorting; what used the

@@ -52,6 +52,26 @@ async fn a_store_is_opened_again_and_again() {
     assert_eq!(structure(&url), made);
 }
 
+/// What the newest migration has to give tables that are there already, it gives them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_of_the_version_before_becomes_one_of_this() {
+    let url = shared().fresh_schema();
+    drop(opened(&url).await);
+    let made = structure(&url);
+    let undo = "DROP TABLE access_token, tally, erasure; DROP INDEX doubt; UPDATE hongyan_schema SET version = 2";
+    sql(&url, undo).expect("as it was before");
+    assert_ne!(structure(&url), made);
+    let opens = (0..4).map(|_| {
+        let url = url.clone();
+        tokio::spawn(async move { opened(&url).await })
+    });
+    for opened in opens.collect::<Vec<_>>() {
+        drop(opened.await.expect("ends"));
+    }
+    drop(opened(&url).await);
+    assert_eq!(structure(&url), made);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn goes_on_where_another_node_died_between_table_and_schema() {
     let url = shared().fresh_schema();

@@ -6,7 +6,7 @@ use hongyan_store_suite::postgres::shared;
 use serde_json::Value;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
-use super::{hot, page, read, recover};
+use super::{erasure, hot, page, quota, read, recover, token};
 use crate::{schema::MIGRATIONS, target::SETTINGS};
 
 /// Milliseconds of the first id; those before it lie in the days before.
@@ -24,7 +24,8 @@ const DAYS: &str = "DO $$ BEGIN FOR day IN 0..89 LOOP
         215000000000 - (89 - day) * 86400000::bigint << 22, 215000000000 + (day - 88) * 86400000::bigint << 22);
 END LOOP; END $$";
 
-/// 200,000 rows that wait, most of them in one lane, 1,000 that node 3 holds, and the history of 50,000.
+/// 200,000 rows that wait, most of them in one lane, 1,000 that node 3 holds, the history of 50,000, of a hundred of which nobody
+/// knows the outcome, and as many secrets and tallies.
 const FILL: &str = "
 INSERT INTO delivery (bucket, id, message, parcel, channel, priority, app, state, lease, tries, crashes, due, expires,
     maybe_duplicate, recipient, node, epoch, leased)
@@ -38,8 +39,11 @@ SELECT 5, i, 1, 1, 'cmsi', 'send', 'x', 2, 1, 1, 1, 0, 'content' FROM (
     UNION ALL SELECT (215000000000 - g::bigint * 150000 << 22) + 5 FROM generate_series(1, 50000) g) x;
 INSERT INTO done (bucket, id, message, parcel, channel, priority, app, state, lease, tries, crashes, due, expires,
     maybe_duplicate, recipient)
-SELECT 5, i, i, i, 1, 1, 1, 3, 1, 1, 0, 1, 1, false, 'someone'
-FROM (SELECT (215000000000 - g::bigint * 150000 << 22) + 5 AS i FROM generate_series(1, 50000) g) x;
+SELECT 5, i, i, i, 1, 1, 1, CASE WHEN g % 500 = 0 THEN 9 ELSE 3 END, 1, 1, 0, 1, 1, false, 'someone'
+FROM (SELECT g, (215000000000 - g::bigint * 150000 << 22) + 5 AS i FROM generate_series(1, 50000) g) x;
+INSERT INTO erasure SELECT 5, (215000000000 + g << 22) + 5 FROM generate_series(0, 50000) g;
+INSERT INTO tally SELECT 5, 'member/' || g, '', g FROM generate_series(0, 50000) g;
+INSERT INTO access_token SELECT 5, 'wecom/' || g, 1 FROM generate_series(0, 5000) g;
 INSERT INTO node (number, epoch, host, version, started, heard, lease_until, reached, clock_ahead, pinged)
 VALUES (0, 1, 'h', 'v', now(), now(), now() + interval '1 day', 0, 0, 0);
 ";
@@ -78,11 +82,37 @@ fn changes(first: i64, was: Option<&str>, state: &str, more: &[&str]) -> String 
     columns.join(", ")
 }
 
+fn case(name: &'static str, sql: &'static str, params: String, pages_max: u64) -> Case {
+    Case { name, sql, params, pages_max }
+}
+
+/// The statements about what lies beside messages and deliveries.
+fn cases_beside() -> Vec<Case> {
+    let members: Vec<String> = (300..400).map(|n| format!("member/{n}")).collect();
+    let members = format!("'{{{}}}'", members.join(","));
+    vec![
+        case("doubts", read::DOUBTS, format!("5, 1, {}, 100", id(-50_001)), 500),
+        case("erasures", erasure::ERASURES, format!("5, {}, 100", id(300)), 20),
+        case("expanding_of", erasure::EXPANDING_OF, format!("5, {}", ids(300)), 500),
+        case("open_of", erasure::OPEN_OF, format!("5, {0}, {0}, {0}", ids(500)), 1_000),
+        case("erasures_lock", erasure::ERASURES_LOCK, format!("5, {}", ids(300)), 1_000),
+        case("content_write", erasure::CONTENT_WRITE, format!("5, {}, {}", ids(-300), hundred("x")), 5_000),
+        case("erasures_end", erasure::ERASURES_END, format!("5, {}", ids(300)), 1_000),
+        case("tallies_begin", quota::TALLIES_BEGIN, format!("5, {members}"), 1_000),
+        case("tallies_lock", quota::TALLIES_LOCK, format!("5, {members}"), 1_000),
+        case("tallies_write", quota::TALLIES_WRITE, format!("5, {members}, {0}, {0}", hundred("1")), 5_000),
+        case("tallies_over", quota::TALLIES_OVER, "5, 30000, 100".to_owned(), 20),
+        case("tallies_forget", quota::TALLIES_FORGET, "5, 30000, 100".to_owned(), 2_000),
+        case("token", token::TOKEN, "5, 'wecom/7'".to_owned(), 10),
+        case("token_lock", token::TOKEN_LOCK, "5, 'wecom/7'".to_owned(), 10),
+        case("token_write", token::TOKEN_WRITE, "5, 'wecom/7', 2, 1, 1, 'x', 1".to_owned(), 50),
+    ]
+}
+
 fn cases() -> Vec<Case> {
-    let case = |name, sql, params: String, pages_max| Case { name, sql, params, pages_max };
     let settle = ["1", "f", "[]"];
     let free = ["1", "1", "f"];
-    vec![
+    let mut cases = vec![
         case("lanes", hot::LANES, "5".to_owned(), 600),
         case("suspect_lanes", hot::SUSPECT_LANES, "5".to_owned(), 10),
         case("candidates", hot::CANDIDATES, "5, 1, '{2,1}', '{1,7}', '{0,0}', '{0,0}', 100".to_owned(), 50),
@@ -113,7 +143,9 @@ fn cases() -> Vec<Case> {
         case("ranges", read::RANGES, format!("5, {}", ids(500)), 1_000),
         case("contents", read::CONTENTS, format!("5, {}", ids(500)), 1_000),
         case("attachments", read::ATTACHMENTS, format!("5, {}", ids(500)), 1_000),
-    ]
+    ];
+    cases.extend(cases_beside());
+    cases
 }
 
 /// A connection as the store makes them, that has prepared everything.

@@ -58,7 +58,7 @@ statements! {
         WHERE t.bucket = $1 AND t.key = ANY ($2::text[]) AND t.key = x.key";
     /// How many tallies count nowhere any more at $2, as far as $3.
     TALLIES_OVER = "SELECT count(*) FROM (\
-        SELECT t.until FROM tally t WHERE t.bucket = $1 AND t.until <= $2 LIMIT $3) o";
+        SELECT t.until FROM tally t WHERE t.bucket = $1 AND t.until <= $2 ORDER BY t.until LIMIT $3) o";
     /// Forgets at most $3 of them.
     TALLIES_FORGET = "WITH o AS (\
             SELECT t.key FROM tally t WHERE t.bucket = $1 AND t.until <= $2 ORDER BY t.until LIMIT $3 FOR UPDATE SKIP LOCKED) \
