@@ -39,13 +39,18 @@ pub fn file(filename: &str, mime: &str) -> Attachment {
 }
 
 pub fn parcel_of(mail: Mail, files: Vec<Vec<u8>>, recipients: &[&str]) -> Parcel {
+    Parcel { attachments: Arc::new(files), ..parcel_with(Content::Mail(mail), recipients) }
+}
+
+/// A parcel with this content to these addresses.
+pub fn parcel_with(content: Content, recipients: &[&str]) -> Parcel {
     let recipient =
         |(i, address): (usize, &&str)| Recipient { delivery: id(MESSAGE).plus(i + 1), address: (*address).to_owned() };
     Parcel {
         id: id(MESSAGE).plus(1),
         message: id(MESSAGE),
-        content: Arc::new(Content::Mail(mail)),
-        attachments: Arc::new(files),
+        content: Arc::new(content),
+        attachments: Arc::default(),
         recipients: recipients.iter().enumerate().map(recipient).collect(),
         maybe_duplicate: false,
     }
