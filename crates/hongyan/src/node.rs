@@ -115,8 +115,7 @@ impl Node {
         let recovered = store.recover(Arc::clone(&policies), clock.now()).await?;
         tracing::info!(ready = recovered.ready, unknown = recovered.unknown, poison = recovered.poison, "recovered");
 
-        let expander =
-            Expander::new(Arc::clone(&store), Arc::clone(&ids), Arc::clone(&clock), Arc::clone(&setup));
+        let expander = Expander::new(Arc::clone(&store), Arc::clone(&ids), Arc::clone(&clock), Arc::clone(&setup));
         let expander = Arc::new(expander);
         let poller = OutcomePoller::new(Arc::clone(&store), Arc::clone(&waiting));
         let deps = IntakeDeps {

@@ -34,7 +34,11 @@ pub async fn load(store: &dyn Store, vault: &Vault) -> anyhow::Result<Setup> {
 pub fn preview(declared: Vec<Declaration>, newer: &[Declaration], vault: &Vault) -> anyhow::Result<Setup> {
     let kept =
         declared.into_iter().filter(|old| newer.iter().all(|new| (&new.kind, &new.code) != (&old.kind, &old.code)));
-    let merged: Vec<_> = kept.chain(newer.iter().cloned()).collect();
+    let mut merged: Vec<_> = kept.chain(newer.iter().cloned()).collect();
+    // What is new gets its number when it is applied; until then each has one of its own.
+    for (no, declared) in (1..).zip(&mut merged) {
+        declared.no = no;
+    }
     setup(0, &merged, vault)
 }
 

@@ -54,7 +54,11 @@ pub fn providers(setup: &Setup, deps: &Deps) -> anyhow::Result<()> {
     for channel in setup.channels() {
         for provider in channel.providers.iter().filter_map(|no| setup.provider(*no)) {
             let (kind, code) = (channel.kind.as_str(), &provider.code);
-            ensure!(provider.kind.serves(channel.kind), "channel {:?}: provider {code:?} sends no {kind}", channel.code);
+            ensure!(
+                provider.kind.serves(channel.kind),
+                "channel {:?}: provider {code:?} sends no {kind}",
+                channel.code
+            );
         }
     }
     Ok(())

@@ -311,9 +311,8 @@ impl ProviderPlan {
 
     pub(super) fn sealed(mut self, vault: &Vault) -> anyhow::Result<Self> {
         let place = |field: &str| format!("provider/{}/{field}", self.code);
-        let seal = |field: &str, secret: Option<String>| {
-            secret.map(|secret| vault.seal(&place(field), &secret)).transpose()
-        };
+        let seal =
+            |field: &str, secret: Option<String>| secret.map(|secret| vault.seal(&place(field), &secret)).transpose();
         self.password = seal("password", self.password)?;
         self.corp_secret = seal("corp_secret", self.corp_secret)?;
         self.app_secret = seal("app_secret", self.app_secret)?;
@@ -384,7 +383,10 @@ mod tests {
                  templates = { MSG1001 = { id = \"SMS_1\", variables = [\"code\"] } }",
                 "",
             ),
-            ("kind = \"tencent\"\nsecret_id = \"i\"\nsecret_key = \"k\"\napp_id = \"a\"\ntemplate = \"t\"", "it has no sign"),
+            (
+                "kind = \"tencent\"\nsecret_id = \"i\"\nsecret_key = \"k\"\napp_id = \"a\"\ntemplate = \"t\"",
+                "it has no sign",
+            ),
             ("kind = \"tencent_voice\"\nsecret_id = \"i\"\nsecret_key = \"k\"\napp_id = \"a\"\ntemplate = \"t\"", ""),
             (
                 "kind = \"wecom\"\ncorp_id = \"c\"\ncorp_secret = \"s\"\nagent_id = 1\nbase_url = \"ftp://x\"",

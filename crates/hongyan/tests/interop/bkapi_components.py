@@ -5,6 +5,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+import requests
 from bkapi_component.open.client import Client
 
 endpoint, port = sys.argv[1], int(sys.argv[2])
@@ -130,15 +131,20 @@ for version in ("", "v2"):
     assert all(types[name]["is_active"] for name in ("weixin", "mail", "sms", "voice", "wechat")), types
     assert types["weixin"]["label"] == "微信"
 
-# Only the unversioned paths have these two.
-api = client()
-right(api.cmsi.send_qy_weixin({"receiver": "wx_admin", "content": "hi"}))
+# The client declares neither of these two: bk-ci calls them with a client of its own, on the unversioned paths alone.
+def call(component, body):
+    header = json.dumps({"bk_app_code": "app1", "bk_app_secret": "sec1", "bk_username": "admin"})
+    url = f"{endpoint}/api/c/compapi/cmsi/{component}/"
+    return requests.post(url, json=body, headers={"X-Bkapi-Authorization": header}, timeout=30).json()
+
+
+right(call("send_qy_weixin", {"receiver": "wx_admin", "content": "hi"}))
 assert sent("/cgi-bin/message/send")[-1][2]["text"] == {"content": "hi"}
-right(api.cmsi.send_mp_weixin({"receiver": "o1", "data": notice}))
+right(call("send_mp_weixin", {"receiver": "o1", "data": notice}))
 body = sent("/cgi-bin/message/template/send")[-1][2]
 assert body["touser"] == "o1" and body["template_id"] == "TPL", body
 assert body["data"]["first"] == {"value": "告警"} and body["data"]["keyword2"] == {"value": "2017-02-22 15:36"}, body
-reply = api.cmsi.send_mp_weixin({"receiver": "o1,bad1", "data": notice})
+reply = call("send_mp_weixin", {"receiver": "o1,bad1", "data": notice})
 assert reply["result"] is False, reply
 assert len(sent("/cgi-bin/gettoken")) == 2, "one token for each app, however many messages"
 assert len(sent("/cgi-bin/stable_token")) == 1

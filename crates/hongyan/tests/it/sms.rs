@@ -117,7 +117,10 @@ fn a_call_without_an_answer_is_unknown_until_the_provider_says_more(mut place: P
     assert_eq!(reply["result"], true, "what may have been sent counts as sent: {reply}");
     let message = server.wait_until(&reply, "unknown");
     known.store(true, Ordering::SeqCst);
-    let message = { drop(message); server.wait_until(&reply, "delivered") };
+    let message = {
+        drop(message);
+        server.wait_until(&reply, "delivered")
+    };
     let sends = provider.asked("/").iter().filter(|asked| query(asked, "OutId").is_some()).count();
     assert_eq!(sends, 1, "never sent again: {message}");
 }

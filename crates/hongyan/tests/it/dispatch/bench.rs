@@ -256,6 +256,7 @@ impl Bench {
                 address: "a@b.com".into(),
                 track: Track::ready(now, expires),
             }],
+            parcel_max: 1,
             rest: vec![],
         };
         self.store.submit(batch, now).await.expect("stored");

@@ -52,11 +52,8 @@ impl Provider {
     pub fn start(decide: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("its address");
-        let shared = Arc::new(Shared {
-            decide: Box::new(decide),
-            asked: Mutex::default(),
-            stopped: AtomicBool::new(false),
-        });
+        let shared =
+            Arc::new(Shared { decide: Box::new(decide), asked: Mutex::default(), stopped: AtomicBool::new(false) });
         let provider = Arc::clone(&shared);
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
