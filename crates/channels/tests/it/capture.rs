@@ -1,4 +1,4 @@
-//! The capture provider keeps exactly what SMTP would send.
+//! The capture provider keeps exactly what SMTP would send, and of everything else what it says.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use hongyan_channels::{Deps, open};
 use hongyan_core::{
     channel::Channel,
+    content::{Agent, Content, Notice, Text},
     id::{Id, IdSource},
     outcome::Verdict,
     setup::{CaptureProvider, Provider, ProviderKind, ProviderNo},
@@ -14,9 +15,10 @@ use hongyan_core::{
 };
 
 use crate::{
-    parcels::{MESSAGE, NOW, PATIENT, id, parcel, provider, send, shown},
+    parcels::{MESSAGE, NOW, PATIENT, id, parcel, parcel_with, provider, send, shown},
     sink::{Script, Sink},
     token::{Seal, Vault},
+    wechat, wecom,
 };
 
 #[derive(Default)]
@@ -83,6 +85,39 @@ async fn what_is_kept_is_what_smtp_sends() {
 }
 
 #[tokio::test]
+async fn what_is_no_mail_is_kept_as_json_without_its_secret() {
+    let agent = Agent { id: Some(7), secret: Some("sealed-s3cret".into()) };
+    let notice = Notice { heading: "标题".into(), message: "消息".into(), agent: Some(agent), ..Notice::default() };
+    let text = Text { text: "您的验证码是 1234".into(), template: None };
+    for (content, kept_as) in [
+        (
+            Content::Notice(notice),
+            "{\n  \"notice\": {\n    \"heading\": \"标题\",\n    \"message\": \"消息\",\n    \"agent\": {\n      \"id\": 7\n    }\n  }\n}",
+        ),
+        (Content::Text(text), "{\n  \"text\": {\n    \"text\": \"您的验证码是 1234\"\n  }\n}"),
+    ] {
+        let shelf = Arc::new(Shelf::default());
+        let verdicts = capture(&shelf).send(&parcel_with(content, &["zhangsan", "+8613800000001"])).await;
+        assert_eq!(verdicts.iter().map(shown).collect::<Vec<_>>(), ["accepted"; 2]);
+        let kept = shelf.kept.lock().expect("no panic").clone();
+        assert_eq!((kept[0].sender.as_str(), String::from_utf8_lossy(&kept[0].body).as_ref()), ("", kept_as));
+        assert_eq!(kept[0].recipients, ["zhangsan", "+8613800000001"]);
+    }
+}
+
+#[tokio::test]
+async fn smtp_sends_mails_only() {
+    let sink = Sink::start(Script::default()).await;
+    let text = Content::Text(Text { text: "x".into(), template: None });
+    let verdicts = send(&provider(sink.port), PATIENT, &parcel_with(text, &["a@example.com"])).await;
+    assert_eq!(
+        (shown(&verdicts[0]).as_str(), verdicts[0].reply.as_str()),
+        ("rejected content", "the message is no mail")
+    );
+    assert!(sink.seen().messages.is_empty());
+}
+
+#[tokio::test]
 async fn a_store_that_cannot_keep_it_puts_it_off() {
     let shelf = Arc::new(Shelf { is_broken: true, ..Shelf::default() });
     let verdicts = capture(&shelf).send(&parcel(&["a@example.com"])).await;
@@ -91,7 +126,7 @@ async fn a_store_that_cannot_keep_it_puts_it_off() {
 
 #[test]
 fn declarations_that_cannot_be_opened_name_the_key() {
-    use hongyan_core::setup::{Secret, SmtpProvider, Tls};
+    use hongyan_core::setup::{NoticeFields, Secret, SmtpProvider, Tls, WechatProvider, WecomProvider};
     let deps = deps(Arc::default());
     let good = || provider(2525);
     for (key, keys) in [
@@ -109,6 +144,19 @@ fn declarations_that_cannot_be_opened_name_the_key() {
     ] {
         let error = open(&declared(ProviderKind::Smtp(Box::new(keys))), &deps).err().expect("refused").to_string();
         assert!(error.starts_with(&format!("{key}: ")), "{error}");
+    }
+    let (wecom, wechat) = (wecom::keys("http://127.0.0.1:1"), wechat::keys("http://127.0.0.1:1"));
+    let fields = NoticeFields { remark: "first".into(), ..NoticeFields::default() };
+    for (key, kind) in [
+        ("base_url", ProviderKind::Wecom(WecomProvider { base_url: "qyapi.weixin.qq.com".into(), ..wecom.clone() })),
+        ("base_url", ProviderKind::Wechat(WechatProvider { base_url: "https://x/?a".into(), ..wechat.clone() })),
+        ("fields", ProviderKind::Wechat(WechatProvider { fields, ..wechat.clone() })),
+    ] {
+        let error = open(&declared(kind), &deps).err().expect("refused").to_string();
+        assert!(error.starts_with(&format!("{key}: ")), "{error}");
+    }
+    for kind in [ProviderKind::Wecom(wecom), ProviderKind::Wechat(wechat)] {
+        assert!(open(&declared(kind), &deps).is_ok());
     }
     for good in [
         good(),

@@ -22,4 +22,5 @@ mod token;
 mod trial;
 mod voice;
 mod wechat;
+mod wechatpy;
 mod wecom;
