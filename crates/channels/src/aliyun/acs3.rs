@@ -53,6 +53,9 @@ pub(super) fn authorization(request: &Signed<'_>, key: &str, secret: &str) -> St
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use reqwest::Url;
+
     use super::*;
 
     const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -119,5 +122,21 @@ mod tests {
     fn queries_are_sorted_and_encoded() {
         assert_eq!(query(&[("b", "a b+*~/'"), ("A", "鸿")]), "A=%E9%B8%BF&b=a%20b%2B%2A~%2F%27");
         assert_eq!(query(&[]), "");
+    }
+
+    proptest! {
+        #[test]
+        fn a_query_says_what_was_meant(pairs in prop::collection::vec((".{0,9}", ".{0,9}"), 0..5)) {
+            let borrowed: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let query = query(&borrowed);
+            let mut url = Url::parse("http://localhost/").expect("a url");
+            url.set_query(Some(&query));
+            prop_assert_eq!(url.query(), Some(query.as_str()), "it is sent as it was signed");
+            let mut read: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+            let mut meant = pairs;
+            read.sort();
+            meant.sort();
+            prop_assert_eq!(read, meant);
+        }
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn message(delivery: Id, phone: &Phone, sign: &str, filled: &Filled<'
 /// The verdict that an answer to `SendSms` is; `secrets` are kept out of its words.
 pub(super) fn verdict(reply: &Reply, secrets: &[&str], now: Timestamp) -> Verdict {
     let body = reply.json().unwrap_or_default();
-    let Some(code) = body["Code"].as_str() else { return reply.foreign(now) };
+    let Some(code) = body["Code"].as_str().filter(|code| !code.is_empty()) else { return reply.foreign(now) };
     let message = body["Message"].as_str().unwrap_or_default();
     let said = said(code, message, secrets);
     let outcome = match CODES.class(code) {
@@ -116,11 +116,12 @@ pub(super) fn page(reply: &Reply, delivery: Id) -> Page {
 mod tests {
     use bytes::Bytes;
     use hongyan_core::outcome::{Fault, Rejection, Scope};
+    use proptest::prelude::*;
     use reqwest::{StatusCode, header::HeaderMap};
     use serde_json::json;
 
     use super::*;
-    use crate::cloud::codes;
+    use crate::cloud::{codes, tests::answers};
 
     const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
 
@@ -173,6 +174,7 @@ mod tests {
             (500, None, code("OK"), Outcome::Unknown),
             (500, None, code("never heard of"), Outcome::Unknown),
             (200, None, json!({ "Message": "no code" }), Outcome::Unknown),
+            (200, None, code(""), Outcome::Unknown),
             (200, None, Value::Null, Outcome::Unknown),
             (502, None, Value::Null, Outcome::Unknown),
             (404, None, Value::Null, Outcome::Misconfigured),
@@ -206,5 +208,20 @@ mod tests {
         let refused = json!({ "Code": "isv.X", "SmsSendDetailDTOs": { "SmsSendDetailDTO": [detail("7", 3)] } });
         assert_eq!(page(&reply(200, None, &refused), delivery), Page::Last);
         assert_eq!(page(&reply(200, None, &Value::Null), delivery), Page::Last);
+    }
+
+    const WORDS: &[&str] =
+        &["Code", "Message", "BizId", "SmsSendDetailDTOs", "SmsSendDetailDTO", "OutId", "SendStatus", "OK", "7"];
+
+    proptest! {
+        #[test]
+        fn only_what_says_so_is_taken(body in answers(WORDS), status in 200u16..600) {
+            let answer = reply(status, None, &body);
+            let is_taken = matches!(verdict(&answer, &[], NOW).outcome, Outcome::Accepted { .. });
+            prop_assert_eq!(is_taken, body["Code"] == "OK" && status < 300);
+            if let Page::Found(_) = page(&answer, Id::from_i64(7).expect("positive")) {
+                prop_assert_eq!(&body["Code"], "OK");
+            }
+        }
     }
 }

@@ -61,8 +61,29 @@ pub(crate) fn taken(provider_id: &str, reply: String) -> Verdict {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::said;
+
+    /// Anything that could be an answer: JSON of every form, with these keys and words in it.
+    pub(crate) fn answers(words: &'static [&'static str]) -> impl Strategy<Value = Value> {
+        let word = prop::sample::select(words);
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (-9i64..9).prop_map(Value::from),
+            word.clone().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(6, 48, 6, move |inner| {
+            let field = (word.clone().prop_map(str::to_owned), inner.clone());
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(Value::from),
+                prop::collection::vec(field, 0..6).prop_map(|fields| fields.into_iter().collect::<Value>()),
+            ]
+        })
+    }
 
     #[test]
     fn words_name_no_phone_and_no_secret() {

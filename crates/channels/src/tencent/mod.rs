@@ -12,12 +12,7 @@ use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::{
-    cloud::{
-        calendar::seconds,
-        codes::{Class, Codes},
-        endpoint::Endpoint,
-        said,
-    },
+    cloud::{calendar::seconds, codes::Codes, endpoint::Endpoint, said},
     error::OpenError,
     http::{Http, Limits, Reply, Undelivered},
 };
@@ -144,16 +139,15 @@ impl Refusal {
     /// From the fields `Code` and `Message`.
     fn read(value: &Value) -> Option<Self> {
         let message = value["Message"].as_str().unwrap_or_default().to_owned();
-        Some(Self { code: value["Code"].as_str()?.to_owned(), message })
+        let code = value["Code"].as_str().filter(|code| !code.is_empty())?.to_owned();
+        Some(Self { code, message })
     }
 
     /// The verdict by a service's codes, with `secrets` kept out of its words.
     fn verdict(&self, codes: &Codes, status: StatusCode, secrets: &[&str], now: Timestamp) -> Verdict {
         let outcome = match codes.class(&self.code) {
-            // A server that failed in a way which nobody knows may have failed after it took it; and a refusal that says it
-            // was none is no proof of anything.
+            // A server that failed in a way which nobody knows may have failed after it took it.
             None if status.is_server_error() => Outcome::Unknown,
-            Some(Class::Taken) => Outcome::Unknown,
             _ => codes.outcome(&self.code, &self.message, None, now),
         };
         Verdict::new(outcome, self.said(secrets))
@@ -182,6 +176,7 @@ mod tests {
             (500, json!({ "Response": { "Error": { "Code": "C", "Message": "m" } } }).to_string(), refused("C")),
             (500, json!({ "Response": { "A": 1 } }).to_string(), Answer::Foreign),
             (200, json!({ "Response": { "Error": {} } }).to_string(), Answer::Foreign),
+            (200, json!({ "Response": { "Error": { "Code": "" } } }).to_string(), Answer::Foreign),
             (200, json!({ "A": 1 }).to_string(), Answer::Foreign),
             (200, json!([1]).to_string(), Answer::Foreign),
             (200, "<html>".to_owned(), Answer::Foreign),

@@ -11,8 +11,8 @@ use crate::{
     fake::{Act, Fake, Request, nowhere},
     parcels::{MESSAGE, id, parcel},
     sms::{
-        ABROAD, HOME, HOME_DIGITS, KEY, LIMITS, SECRET, SHORT, aliyun_keys, clock, made_from, outcomes, question, sent,
-        text,
+        ABROAD, HOME, HOME_DIGITS, KEY, LIMITS, SECRET, SOON_UNANSWERED, SOON_UNCONNECTED, aliyun_keys, clock,
+        made_from, outcomes, question, sent, text,
     },
 };
 
@@ -76,10 +76,10 @@ async fn only_what_was_not_written_is_sent_again() {
     // It takes the connection and never speaks TLS: nothing of the request has left.
     let silent = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("https://{}", silent.local_addr().expect("bound"));
-    let before = Aliyun::new(&aliyun_keys(url), SHORT, clock()).expect("sound keys");
+    let before = Aliyun::new(&aliyun_keys(url), SOON_UNCONNECTED, clock()).expect("sound keys");
     assert_eq!(outcomes(&before, &text("hello", &[HOME])).await, ["deferred provider"]);
     let fake = Fake::with("/", Act::Hang).await;
-    let after = Aliyun::new(&aliyun_keys(fake.url()), SHORT, clock()).expect("sound keys");
+    let after = Aliyun::new(&aliyun_keys(fake.url()), SOON_UNANSWERED, clock()).expect("sound keys");
     assert_eq!(outcomes(&after, &text("hello", &[HOME])).await, ["unknown"]);
     assert!(after.policy().repeat.needs_intent());
 }

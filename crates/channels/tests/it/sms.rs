@@ -67,8 +67,10 @@ pub fn voice_keys(base_url: String) -> TencentVoiceProvider {
 
 /// Waits that a busy machine can keep.
 pub const LIMITS: Limits = Limits { connect: PATIENT, total: PATIENT };
-/// Waits that a test can sit out.
-pub const SHORT: Limits = Limits { connect: Duration::from_millis(300), total: Duration::from_millis(600) };
+/// Soon tired of waiting for a connection.
+pub const SOON_UNCONNECTED: Limits = Limits { connect: Duration::from_millis(300), total: PATIENT };
+/// Soon tired of waiting for an answer.
+pub const SOON_UNANSWERED: Limits = Limits { connect: PATIENT, total: Duration::from_millis(300) };
 
 pub fn clock() -> Arc<dyn Clock> {
     Arc::new(ManualClock::at(NOW))

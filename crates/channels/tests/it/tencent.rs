@@ -9,7 +9,7 @@ use crate::{
     fake::{Act, Fake, Request, nowhere},
     parcels::{MESSAGE, NOW, id, parcel},
     sms::{
-        ABROAD, HOME, HOME_DIGITS, KEY, LIMITS, SECRET, SHORT, clock, made_from, outcomes, question, sent,
+        ABROAD, HOME, HOME_DIGITS, KEY, LIMITS, SECRET, SOON_UNANSWERED, clock, made_from, outcomes, question, sent,
         tencent_keys, text,
     },
 };
@@ -92,7 +92,7 @@ async fn only_what_was_not_written_is_sent_again() {
     let parcel = text("hello", &[HOME, ABROAD]);
     assert_eq!(outcomes(&tencent(nowhere().await), &parcel).await, ["deferred provider"; 2]);
     let fake = Fake::with("/", Act::Hang).await;
-    let patientless = TencentSms::new(&tencent_keys(fake.url()), SHORT, clock()).expect("sound keys");
+    let patientless = TencentSms::new(&tencent_keys(fake.url()), SOON_UNANSWERED, clock()).expect("sound keys");
     assert_eq!(outcomes(&patientless, &parcel).await, ["unknown"; 2]);
     assert!(patientless.policy().repeat.needs_intent());
 }

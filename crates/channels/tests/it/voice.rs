@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::{
     fake::{Act, Fake, nowhere},
     parcels::{MESSAGE, id, parcel, shown},
-    sms::{ABROAD, HOME, LIMITS, SHORT, clock, outcomes, question, sent, text, voice_keys},
+    sms::{ABROAD, HOME, LIMITS, SOON_UNANSWERED, clock, outcomes, question, sent, text, voice_keys},
     tencent::{answered, refused},
 };
 
@@ -45,7 +45,7 @@ async fn every_answer() {
 async fn only_what_was_not_written_is_tried_again() {
     assert_eq!(outcomes(&voice(nowhere().await), &text("hello", &[HOME])).await, ["deferred provider"]);
     let fake = Fake::with("/", Act::Hang).await;
-    let patientless = TencentVoice::new(&voice_keys(fake.url()), SHORT, clock()).expect("sound keys");
+    let patientless = TencentVoice::new(&voice_keys(fake.url()), SOON_UNANSWERED, clock()).expect("sound keys");
     assert_eq!(outcomes(&patientless, &text("hello", &[HOME])).await, ["unknown"]);
     assert!(patientless.policy().repeat.needs_intent() && !patientless.answers_questions());
     assert_eq!(patientless.query(&question(HOME)).await, None);

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hongyan_core::outcome::{Fault, Rejection, Scope};
+use proptest::prelude::*;
 use reqwest::{StatusCode, header::HeaderMap};
 use serde_json::json;
 
 use super::*;
-use crate::cloud::codes;
+use crate::cloud::{codes, tests::answers};
 
 const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
 
@@ -135,5 +136,49 @@ fn records_are_found_by_context_or_by_being_alone() {
         let question = Question { delivery: Id::from_i64(7).expect("positive"), address: ours.to_owned(), at: NOW };
         let answer = reply(200, &json!({ "PullSmsSendStatusSet": records }));
         assert_eq!(receipt(&answer, &phones(&[ours])[0], &question), receipt_, "{records:?}");
+    }
+}
+
+const WORDS: &[&str] = &[
+    "SendStatusSet",
+    "PullSmsSendStatusSet",
+    "Error",
+    "PhoneNumber",
+    "Code",
+    "Message",
+    "SerialNo",
+    "SessionContext",
+    "UserReceiveTime",
+    "ReportStatus",
+    "+8618500000001",
+    "18500000002",
+    "Ok",
+    "SUCCESS",
+    "7-7",
+];
+
+proptest! {
+    #[test]
+    fn only_what_says_so_is_taken(response in answers(WORDS), status in 200u16..600) {
+        let phones = phones(&["+8618500000001", "+8618500000002"]);
+        let answer = reply(status, &response);
+        let results = results(&answer, &phones.iter().collect::<Vec<_>>(), &[], NOW);
+        let text = response.to_string();
+        match results {
+            Results::Same(verdict) => {
+                let is_taken = matches!(verdict.outcome, Outcome::Accepted { .. });
+                prop_assert!(!is_taken);
+            }
+            Results::Each(each) => {
+                prop_assert_eq!(each.len(), phones.len());
+                for (verdict, number) in each.iter().zip(["+8618500000001", "18500000002"]) {
+                    let is_taken = matches!(verdict.outcome, Outcome::Accepted { .. });
+                    prop_assert!(!is_taken || (status < 300 && text.contains("\"Ok\"") && text.contains(number)));
+                }
+            }
+        }
+        let question = Question { delivery: Id::from_i64(7).expect("positive"), address: String::new(), at: NOW };
+        let receipt = receipt(&answer, &phones[0], &question);
+        prop_assert!(receipt.is_none() || text.contains("SUCCESS"));
     }
 }
