@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use hongyan_core::{
+    content::{Agent, Content, Notice},
     delivery::{Policy, Reason, Repeat, State, Track},
     id::{Id, IdSource},
     message::{Dialect, Message, MessageState, Priority},
@@ -220,5 +221,26 @@ async fn a_move_that_does_not_end_leaves_no_store_and_is_begun_anew() {
     second.finish().await.expect("finishes");
     let node = open(&url, Options::default()).await.expect("a store");
     assert_eq!(node.depths().await.expect("reads")[0].ready, 1, "counted once");
+    node.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_that_arrives_is_erased_in_the_end() {
+    let url = shared().fresh_schema();
+    let (now, arrival) = (two_days_ago(), begin(&url, false).await.expect("an empty database"));
+    let ids = [an_id(now), an_id(now + Duration::from_secs(1))];
+    let agent = Some(Agent { id: Some(7), secret: Some("sealed".to_owned()) });
+    let content = Content::Notice(Notice { agent, ..Notice::default() }).to_bytes();
+    let messages = ids.map(|id| MovedMessage { content: content.clone(), attachments: 0, ..message(id, now) });
+    let ends = [(ids[0], State::Failed), (ids[1], State::Ready)].map(|(id, state)| delivery(id, 1, state, now));
+    for rows in [Rows::Messages(messages.to_vec()), Rows::Deliveries(ends.to_vec())] {
+        arrival.take(&rows).await.expect("is taken");
+    }
+    arrival.finish().await.expect("finishes");
+    let node = open(&url, Options::default()).await.expect("a store");
+    assert_eq!(node.secrets_erase(9).await, Ok(1));
+    let cargo = node.cargo_read(ids.to_vec()).await.expect("reads");
+    let has_secret = |id| cargo.iter().find(|(of, _)| *of == id).expect("is there").1.content.has_secret();
+    assert_eq!(ids.map(has_secret), [false, true], "the other is still to be sent");
     node.close().await;
 }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use hongyan_core::{
+    content::{Agent, Content, Notice},
     delivery::{Event, Policy, Repeat, State},
     id::Id,
     outcome::{Outcome, Receipts},
@@ -347,4 +348,35 @@ async fn several_nodes_share_the_work_of_taking_over() {
     assert_eq!(found.iter().map(|found| found.ready).sum::<usize>(), held.len(), "each is taken back once");
     let depth = nodes[0].depths().await.expect("counts");
     assert_eq!(depth.iter().map(|depth| depth.ready).collect::<Vec<_>>(), [150]);
+}
+
+/// Two nodes look after the same buckets, as the first prefers all until it hears of the second.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_erase_each_secret_once() {
+    const MESSAGES: usize = 40;
+    let url = shared().fresh_schema();
+    let (first, second) = (node(&url, slow()).await, node(&url, slow()).await);
+    let both = this(&second).await.buckets;
+    let agent = Agent { id: Some(7), secret: Some("sealed".to_owned()) };
+    for n in 0..MESSAGES {
+        let at = [&first, &second][n % 2];
+        let mut batch = sample(&at.ids(), now(at), "x").expect("ids");
+        batch.content = Arc::new(Content::Notice(Notice { agent: Some(agent.clone()), ..Notice::default() }));
+        let id = at.ids().block(2, both[n % both.len()], now(at)).expect("ids");
+        (batch.message.id, batch.page[0].id) = (id, id.plus(1));
+        assert_eq!(at.submit(batch, now(at)).await, Ok(Submitted::Stored));
+        assert_eq!(at.message_cancel(id, now(at)).await, Ok(1));
+    }
+    let waiting = submit(&first, MAIL).await;
+    // What an operator deleted by hand.
+    sql(&url, &format!("INSERT INTO erasure VALUES ({0}, 64 + {0})", both[0])).expect("runs");
+    let secrets = "SELECT count(*) FROM message WHERE convert_from(content, 'UTF8') LIKE '%sealed%'";
+    assert_eq!(sql(&url, secrets).expect("counts"), MESSAGES.to_string());
+    let mut erased = 0;
+    while sql(&url, "SELECT count(*) FROM erasure").as_deref() != Ok("0") {
+        let (one, two) = tokio::join!(first.secrets_erase(3), second.secrets_erase(3));
+        erased += one.expect("erases") + two.expect("erases");
+    }
+    assert_eq!((erased, sql(&url, secrets).as_deref()), (MESSAGES, Ok("0")));
+    assert_eq!(delivery(&first, waiting).await.track.state, State::Ready);
 }
