@@ -1,12 +1,14 @@
-//! What real callers send and rely on (contract, section 9), as far as it concerns mail.
+//! What real callers send and what they make of our replies (contract, section 9): for each component that one uses, to people
+//! who all get it, of whom some get it, and of whom nobody does.
 
-use axum::{
-    body::Body,
-    http::{Request, StatusCode},
-};
+use axum::{body::Body, http::Request};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use crate::world::{World, mail, msg};
+use crate::{
+    judges,
+    world::{Reply, World, by_app1, mail},
+};
 
 const HEADER: &str = "X-Bkapi-Authorization";
 const APP1: &str = r#"{"bk_app_code": "app1", "bk_app_secret": "sec1", "bk_username": "admin"}"#;
@@ -14,48 +16,286 @@ const APP1: &str = r#"{"bk_app_code": "app1", "bk_app_secret": "sec1", "bk_usern
 fn post(path: &str, headers: &[(&str, &str)], body: &Value) -> Request<Body> {
     let mut request = Request::post(path);
     for (name, value) in headers {
-        request = request.header(*name, *value);
+        let value = axum::http::HeaderValue::from_bytes(value.as_bytes()).expect("a header");
+        request = request.header(*name, value);
     }
     request.body(Body::from(body.to_string())).expect("a request")
 }
 
-#[tokio::test]
-async fn bk_hcm_reads_the_code_as_a_number() {
-    let world = World::new();
-    let body = json!({"title": "t", "content": "c", "receiver": "a@b.com"});
-    let path = "/api/c/compapi/v2/cmsi/send_mail";
-    let reply = world.request(post(path, &[(HEADER, APP1)], &body)).await;
-    assert_eq!((reply.status, reply.code()), (StatusCode::OK, json!(0)));
-    // As it really calls, without a user: refused, in the same form.
-    let without_user = r#"{"bk_app_code": "app1", "bk_app_secret": "sec1"}"#;
-    let reply = world.request(post(path, &[(HEADER, without_user)], &body)).await;
-    assert!(reply.code().is_u64());
-    assert!(reply.message().ends_with("such as bk_token, bk_username"));
+/// What becomes of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Both get it.
+    Everyone,
+    /// The provider refuses the second.
+    Refused,
+    /// The directory does not know the second.
+    Unknown,
+    /// The provider refuses both.
+    Nobody,
+    /// The directory knows neither.
+    Strangers,
 }
 
-#[tokio::test]
-async fn bk_ci_knows_exactly_five_keys_and_sends_many_nulls() {
-    let world = World::new();
-    let header = r#"{"bk_app_code":"app1","bk_app_secret":"sec1","bk_token":"","bk_username":"蓝鲸助手"}"#;
-    let body = json!({
-        "bk_app_code": "app1", "bk_app_secret": "sec1", "bk_token": "", "bk_username": "蓝鲸助手",
-        "sender": null, "title": "t", "content": "c", "receiver": null, "receiver__username": "admin,nobody",
-        "cc": null, "cc__username": "", "body_format": "Html", "is_content_base64": "",
-    });
-    let request = Request::post("/api/c/compapi/cmsi/send_mail/")
-        .header("Content-Type", "application/json; charset=utf-8")
-        .header(HEADER, axum::http::HeaderValue::from_bytes(header.as_bytes()).expect("a header"));
-    let reply = world.request(request.body(Body::from(body.to_string())).expect("a request")).await;
-    reply.assert_five_keys();
-    assert_eq!(reply.code(), json!(1_306_000));
-    assert_eq!(world.store.last().0.user, "蓝鲸助手");
-    for body in [json!({}), mail(json!({})), mail(json!({"title": ""})), mail(json!({"bk_app_secret": "x"}))] {
-        world.post("send_mail", &body).await.assert_five_keys();
+use End::{Everyone, Nobody, Refused, Strangers, Unknown};
+
+impl End {
+    const ALL: [Self; 5] = [Everyone, Refused, Unknown, Nobody, Strangers];
+
+    /// A world with every channel in which it comes to that.
+    fn world(self) -> World {
+        let world = World::with(crate::world::Plan::add_all);
+        let yunchao = ["yunchao@bk.com", "+8613800000002", "wx_yun"];
+        let admin = ["admin@bk.com", "+8613800000001", "wx_admin"];
+        match self {
+            Nobody => yunchao.iter().chain(&admin).for_each(|address| world.store.refuse(address)),
+            Refused => yunchao.iter().for_each(|address| world.store.refuse(address)),
+            Everyone | Unknown | Strangers => {}
+        }
+        world
+    }
+
+    /// Two people by name.
+    fn users(self) -> [&'static str; 2] {
+        match self {
+            Everyone | Refused | Nobody => ["admin", "yunchao"],
+            Unknown => ["admin", "nobody"],
+            Strangers => ["nobody", "somebody"],
+        }
+    }
+
+    /// Both as most callers name them.
+    fn to(self) -> String {
+        self.users().join(",")
+    }
+
+    /// Whether anybody gets it.
+    fn is_partial(self) -> bool {
+        matches!(self, Refused | Unknown)
+    }
+}
+
+/// What a caller makes of each end.
+async fn each<T>(request: impl Fn(End) -> Request<Body>, judge: impl Fn(End, &Reply) -> T) -> Vec<(End, T)> {
+    let mut verdicts = Vec::new();
+    for end in End::ALL {
+        let reply = end.world().request(request(end)).await;
+        reply.assert_five_keys();
+        verdicts.push((end, judge(end, &reply)));
+    }
+    verdicts
+}
+
+/// Asserts that a caller takes a message for sent at these ends alone.
+fn assert_sent_at(verdicts: &[(End, bool)], sent: &[End], what: &str) {
+    for (end, is_sent) in verdicts {
+        assert_eq!(*is_sent, sent.contains(end), "{what}: {end:?}");
     }
 }
 
 #[tokio::test]
-async fn bk_monitor_reads_who_was_not_delivered() {
+async fn bk_monitor_marks_each_person() {
+    let text = STANDARD.encode("你好");
+    let components: [(&str, fn(&mut Value, &str)); 3] = [
+        ("send_mail", |body, text| {
+            (body["title"], body["content"], body["is_content_base64"]) = (json!("t"), json!(text), json!(true));
+            (body["email_type"], body["bk_biz_id"]) = (json!("SEND_TO_INTERNET"), json!(2));
+        }),
+        ("send_sms", |body, text| (body["content"], body["is_content_base64"]) = (json!(text), json!(true))),
+        ("send_weixin", |body, text| {
+            body["data"] = json!({"heading": "h", "message": text, "is_message_base64": true});
+        }),
+    ];
+    for (component, fill) in components {
+        let request = |end: End| {
+            let mut body = json!({"bk_username": "admin", "receiver__username": end.to()});
+            fill(&mut body, &text);
+            post(&format!("/api/c/compapi/v2/cmsi/{component}"), &[(HEADER, APP1)], &body)
+        };
+        let verdicts = each(request, |end, reply| judges::bk_monitor(reply, &end.users())).await;
+        for (end, delivered) in verdicts {
+            let expected = [end == Everyone || end.is_partial(), end == Everyone];
+            assert_eq!(delivered, expected, "{component}: {end:?}");
+        }
+    }
+    let voice = |end: End| {
+        let body = json!({"bk_username": "admin", "receiver__username": end.to(), "auto_read_message": "m"});
+        post("/api/c/compapi/v2/cmsi/send_voice_msg", &[(HEADER, APP1)], &body)
+    };
+    assert_sent_at(&each(voice, |_, reply| judges::bk_monitor_voice(reply)).await, &[Everyone], "voice");
+}
+
+#[tokio::test]
+async fn bk_ci_sends_again_what_is_not_wholly_sent() {
+    let header = r#"{"bk_app_code":"app1","bk_app_secret":"sec1","bk_token":"","bk_username":"蓝鲸助手"}"#;
+    let nulls = json!({
+        "bk_app_code": "app1", "bk_app_secret": "sec1", "bk_token": "", "bk_username": "蓝鲸助手", "sender": null,
+        "receiver": null, "cc": null, "cc__username": "", "is_content_base64": "", "body_format": "Html",
+    });
+    let components: [(&str, fn(&mut Value, End)); 5] = [
+        ("send_mail", |body, end| {
+            (body["title"], body["content"], body["receiver__username"]) = (json!("t"), json!("c"), json!(end.to()));
+        }),
+        ("send_sms", |body, end| (body["content"], body["receiver__username"]) = (json!("c"), json!(end.to()))),
+        ("send_weixin", |body, end| {
+            body["receiver__username"] = json!(end.to());
+            body["data"] = json!({"heading": "h", "message": "m", "date": "", "remark": "", "is_message_base64": ""});
+        }),
+        ("send_voice_msg", |body, end| {
+            let people = end.users().map(|user| json!({"username": user, "mobile_phone": null}));
+            (body["auto_read_message"], body["user_list_information"]) = (json!("m"), json!(people));
+        }),
+        ("send_qy_weixin", |body, end| {
+            let ids = match end {
+                Everyone | Refused | Nobody => "wx_admin,wx_yun",
+                // Ids are not looked up; one that can be none is refused with all.
+                Unknown | Strangers => "wx_admin,@all",
+            };
+            (body["receiver"], body["content"]) = (json!(ids), json!("c"));
+        }),
+    ];
+    for (component, fill) in components {
+        let request = |end: End| {
+            let mut body = nulls.clone();
+            fill(&mut body, end);
+            let kind = ("Content-Type", "application/json; charset=utf-8");
+            post(&format!("/api/c/compapi/cmsi/{component}/"), &[kind, (HEADER, header)], &body)
+        };
+        assert_sent_at(&each(request, |_, reply| judges::bk_ci(reply)).await, &[Everyone], component);
+    }
+    // Whatever goes wrong, its parser must know every key.
+    let world = World::new();
+    for body in
+        [json!({}), mail(json!({"title": ""})), mail(json!({"bk_app_secret": "x"})), mail(json!({"bk_token": "x"}))]
+    {
+        assert!(!judges::bk_ci(&world.post("send_mail", &body).await));
+    }
+}
+
+#[tokio::test]
+async fn bk_itsm_takes_some_users_failed_for_a_success() {
+    for msg_type in ["mail", "weixin"] {
+        let request = |end: End| {
+            let body = by_app1(json!({
+                "msg_type": msg_type, "receiver__username": end.to(), "title": "t", "content": "c",
+                "date": "2026-11-22 16:23:31", "remark": "<a href=\"http://itsm/\">x</a>", "wx_qy_agentid": "1000009",
+                "wx_qy_corpsecret": "secret",
+            }));
+            post("/api/c/compapi/v2/cmsi/send_msg/", &[], &body)
+        };
+        let verdicts = each(request, |_, reply| judges::bk_itsm(reply)).await;
+        assert_sent_at(&verdicts, &[Everyone, Refused, Unknown], msg_type);
+    }
+    let sms = |end: End| {
+        let body = by_app1(json!({"receiver__username": end.to(), "content": "c"}));
+        post("/api/c/compapi/v2/cmsi/send_sms/", &[], &body)
+    };
+    assert_sent_at(&each(sms, |_, reply| judges::bk_itsm(reply)).await, &[Everyone, Refused, Unknown], "sms");
+}
+
+#[tokio::test]
+async fn bk_job_offers_what_is_on_and_sends_by_it() {
+    let headers = [(HEADER, APP1), ("Blueking-Language", "zh-cn")];
+    let types = |world: World| async move {
+        let body = json!({"bk_supplier_account": "0"});
+        judges::bk_job_channels(&world.request(post("/api/c/compapi/cmsi/get_msg_type/", &headers, &body)).await)
+    };
+    let on = |name: &str, is_on| (name.to_owned(), is_on);
+    let found = types(World::new()).await;
+    assert_eq!(found, [on("weixin", true), on("mail", true), on("sms", false), on("voice", false)]);
+    let found = types(Everyone.world()).await;
+    assert!(found.iter().all(|(_, is_on)| *is_on) && found.len() == 5);
+    for (msg_type, _) in found {
+        let request = |end: End| {
+            let body = json!({
+                "bk_supplier_account": "0", "msg_type": msg_type, "title": "t", "content": "c",
+                "receiver__username": end.to(),
+            });
+            post("/api/c/compapi/cmsi/send_msg/", &headers, &body)
+        };
+        assert_sent_at(&each(request, |_, reply| judges::bk_job(reply)).await, &[Everyone], &msg_type);
+    }
+    let voice = |end: End| {
+        let body = json!({"bk_supplier_account": "0", "auto_read_message": "m", "receiver__username": end.to()});
+        post("/api/c/compapi/cmsi/send_voice_msg/", &headers, &body)
+    };
+    assert_sent_at(&each(voice, |_, reply| judges::bk_job(reply)).await, &[Everyone], "voice");
+    // One that is off is a failure in the form that it can read.
+    let off = World::new();
+    let body = json!({"msg_type": "sms", "title": "t", "content": "c", "receiver__username": "admin"});
+    assert!(!judges::bk_job(&off.request(post("/api/c/compapi/cmsi/send_msg/", &headers, &body)).await));
+}
+
+#[tokio::test]
+async fn bk_user_reads_code_and_data() {
+    for (component, fields) in [
+        ("send_mail", json!({"sender": "BK <bk@x.cn>", "title": "t", "content": "c"})),
+        ("send_sms", json!({"content": "c"})),
+    ] {
+        let request = |end: End| {
+            let mut body = fields.clone();
+            body["receiver__username"] = json!(end.to());
+            post(&format!("/api/c/compapi/v2/cmsi/{component}/"), &[(HEADER, APP1)], &body)
+        };
+        assert_sent_at(&each(request, |_, reply| judges::bk_user(reply)).await, &[Everyone], component);
+    }
+    for (component, receiver) in [("send_mail", "a@b.com"), ("send_sms", "13800000000")] {
+        let body = json!({"sender": "", "title": "t", "content": "c", "receiver": receiver});
+        let request = post(&format!("/api/c/compapi/v2/cmsi/{component}/"), &[(HEADER, APP1)], &body);
+        assert!(judges::bk_user(&Everyone.world().request(request).await));
+    }
+}
+
+#[tokio::test]
+async fn bk_hcm_reads_the_code_as_a_number() {
+    let request = |header: &'static str| {
+        move |end: End| {
+            let addresses = match end {
+                Everyone | Refused | Nobody => "admin@bk.com,yunchao@bk.com",
+                Unknown | Strangers => "admin@bk.com,nobody",
+            };
+            let body = json!({"title": "t", "content": "c", "receiver": addresses});
+            post("/api/c/compapi/v2/cmsi/send_mail", &[(HEADER, header)], &body)
+        }
+    };
+    assert_sent_at(&each(request(APP1), |_, reply| judges::bk_hcm(reply)).await, &[Everyone], "mail");
+    // As it really calls, without a user: refused, in the same form.
+    let without_user = r#"{"bk_app_code": "app1", "bk_app_secret": "sec1"}"#;
+    assert_sent_at(&each(request(without_user), |_, reply| judges::bk_hcm(reply)).await, &[], "without a user");
+}
+
+#[tokio::test]
+async fn bklog_bk_sops_and_dbm_read_the_result() {
+    let weixin = |end: End| {
+        let body = json!({
+            "bk_username": "admin", "operator": "admin", "uin": "1", "appenv": "ieod", "auth_info": "{}",
+            "receiver__username": end.to(), "data": {"heading": "h", "message": "m"},
+        });
+        post("/api/c/compapi/v2/cmsi/send_weixin", &[(HEADER, APP1)], &body)
+    };
+    assert_sent_at(&each(weixin, |_, reply| judges::bklog(reply)).await, &[Everyone], "bklog");
+    let sops = |end: End| {
+        let fields =
+            json!({"msg_type": "mail", "receiver__username": end.to(), "title": "t", "content": "<pre>c</pre>"});
+        post("/api/c/compapi/v2/cmsi/send_msg/", &[("blueking-language", "zh-cn")], &by_app1(fields))
+    };
+    assert_sent_at(&each(sops, |_, reply| judges::old_sdk(reply)).await, &[Everyone], "bk-sops");
+    // dbm sends by every type that is listed and by one that is not, with an object in its place.
+    for msg_type in ["weixin", "mail", "sms", "voice", "wecom_robot"] {
+        let request = |end: End| {
+            let fields = json!({
+                "msg_type": msg_type, "receiver__username": end.to(), "title": "t", "content": "c",
+                "wecom_robot": {"type": "text", "text": {"content": "c"}},
+            });
+            post("/api/c/compapi/v2/cmsi/send_msg/", &[(HEADER, APP1)], &by_app1(fields))
+        };
+        let sent: &[End] = if msg_type == "wecom_robot" { &[] } else { &[Everyone] };
+        assert_sent_at(&each(request, |_, reply| judges::old_sdk(reply)).await, sent, msg_type);
+    }
+}
+
+#[tokio::test]
+async fn bk_monitor_sends_attachments_and_reads_who_was_not_delivered() {
     let world = World::new();
     world.store.refuse("us@bk.com");
     let body = json!({
@@ -76,37 +316,6 @@ async fn bk_monitor_reads_who_was_not_delivered() {
     assert_eq!(reached, ["admin@bk.com", "us@bk.com"]);
     // An empty list means that everybody has it.
     assert_eq!(world.post("send_mail", &mail(json!({}))).await.invalid(), json!([]));
-}
-
-#[tokio::test]
-async fn bk_itsm_takes_some_users_failed_for_a_success() {
-    let world = World::new();
-    world.store.refuse("admin@bk.com");
-    let some = world.post("send_msg", &msg(json!({}))).await;
-    assert!(some.message().starts_with("Some users failed"), "yunchao has it: {}", some.message());
-    // So nothing may begin like that where nobody has it.
-    world.store.refuse("yunchao@bk.com");
-    for (to, invalid) in [("admin,yunchao", json!(["admin", "yunchao"])), ("admin,nobody", json!(["admin", "nobody"]))]
-    {
-        let all = world.post("send_msg", &msg(json!({"receiver__username": to}))).await;
-        assert_eq!((all.message().as_str(), all.invalid()), ("Failed to send mail", invalid));
-    }
-    let nobody = world.post("send_msg", &msg(json!({"receiver__username": "nobody,nomail"}))).await;
-    assert!(nobody.message().starts_with("All users message failed to be sent. "));
-}
-
-#[tokio::test]
-async fn bk_job_reads_four_fields_of_every_type() {
-    let world = World::new();
-    let reply = world.request(post("/api/c/compapi/cmsi/get_msg_type", &[(HEADER, APP1)], &json!({}))).await;
-    assert_eq!((reply.code(), reply.message().as_str()), (json!(0), "OK"));
-    let types = reply.json()["data"].as_array().expect("a list").clone();
-    let names: Vec<_> = types.iter().map(|t| t["type"].as_str().expect("a text").to_owned()).collect();
-    assert_eq!(names, ["weixin", "mail", "sms", "voice"]);
-    for item in types {
-        assert!(item["label"].is_string() && item["is_active"].is_boolean() && item["icon"].is_string());
-        assert_eq!(item.as_object().expect("an object").len(), 4);
-    }
 }
 
 #[tokio::test]

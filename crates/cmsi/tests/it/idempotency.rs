@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::json;
 
-use crate::world::{Reply, World, mail, msg};
+use crate::world::{Plan, Reply, World, by_app1, mail, msg};
 
 async fn send(world: &World, key: &str, body: &serde_json::Value) -> Reply {
     world.post_with("send_mail", &[("Idempotency-Key", key)], body.to_string()).await
@@ -48,6 +48,26 @@ async fn a_partial_failure_is_repeated_too() {
     assert_eq!(first.invalid(), json!(["nobody", "us", "nomail"]));
     assert_eq!(send(&world, "k", &body).await.bytes, first.bytes);
     assert_eq!(world.store.count(), 1);
+}
+
+#[tokio::test]
+async fn every_component_repeats_its_answer() {
+    let world = World::with(Plan::add_all);
+    world.store.refuse("+12025550100");
+    let notice = json!({"receiver": "wx1", "data": {"heading": "h", "message": "m"}});
+    for (component, body) in [
+        ("send_weixin", notice.clone()),
+        ("send_mp_weixin", notice),
+        ("send_qy_weixin", json!({"receiver": "wx1", "content": "c"})),
+        ("send_sms", json!({"receiver__username": "admin,us,nobody", "content": "c"})),
+        ("send_voice_msg", json!({"receiver__username": "admin,us,nobody", "auto_read_message": "m"})),
+    ] {
+        let (before, body) = (world.store.count(), by_app1(body).to_string());
+        let key = [("Idempotency-Key", component)];
+        let first = world.post_with(component, &key, body.clone()).await;
+        assert_eq!(world.post_with(component, &key, body).await.bytes, first.bytes, "{component}");
+        assert_eq!(world.store.count(), before + 1, "{component}");
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! The dialect from request bytes to reply bytes, on a store in memory: no network, no channel, a clock that stands still.
+//! The dialect from request bytes to reply bytes, on a store in memory: no channel, a clock that stands still. Other services of
+//! a deployment are real servers on this machine.
 
 mod admission;
 mod authentication;
@@ -8,6 +9,7 @@ mod callers;
 mod directory;
 mod hook;
 mod idempotency;
+mod judges;
 mod jwt;
 mod login;
 mod logs;

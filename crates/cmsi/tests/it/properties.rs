@@ -4,9 +4,9 @@ use axum::body::Body;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-use crate::world::World;
+use crate::world::{Plan, World};
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 21] = [
     "receiver",
     "receiver__username",
     "cc",
@@ -22,6 +22,11 @@ const NAMES: [&str; 16] = [
     "bk_username",
     "auto_read_message",
     "user_list_information",
+    "date",
+    "remark",
+    "url",
+    "wx_qy_agentid",
+    "wx_qy_corpsecret",
     "x",
 ];
 
@@ -31,6 +36,7 @@ fn text() -> impl Strategy<Value = String> {
         "[a-c]{1,3}@[a-c]{1,3}[,; \t\n]?",
         Just("admin,nobody".to_owned()),
         Just("mail".to_owned()),
+        Just("13800000001".to_owned()),
         Just("eA==".to_owned()),
         Just("[\"a@b.cn\"]".to_owned()),
         "[\\x00-\\x7f]{0,12}",
@@ -52,6 +58,10 @@ fn value() -> impl Strategy<Value = Value> {
             Just("content".to_owned()),
             Just("type".to_owned()),
             Just("content_id".to_owned()),
+            Just("heading".to_owned()),
+            Just("message".to_owned()),
+            Just("username".to_owned()),
+            Just("mobile_phone".to_owned()),
             any::<String>(),
         ];
         prop_oneof![
@@ -70,7 +80,7 @@ fn body() -> impl Strategy<Value = Map<String, Value>> {
 fn post(component: &str, body: impl Into<Body>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
     runtime.block_on(async {
-        let world = World::new();
+        let world = World::with(Plan::add_all);
         let header = r#"{"bk_app_code": "app1", "bk_app_secret": "sec1", "bk_username": "admin"}"#;
         let reply = world.post_with(component, &[("X-Bkapi-Authorization", header)], body).await;
         assert_eq!(reply.status.as_u16(), 200);
@@ -95,6 +105,32 @@ proptest! {
         body in body(),
     ) {
         post(component, Value::Object(body).to_string());
+    }
+
+    #[test]
+    fn a_message_that_is_nearly_right_is_answered(
+        (component, mut body) in prop::sample::select(vec![
+            ("send_weixin", json!({"receiver": "wx1", "data": {"heading": "h", "message": "m"}})),
+            ("send_mp_weixin", json!({"receiver": "wx1", "data": {"heading": "h", "message": "m"}})),
+            ("send_qy_weixin", json!({"receiver": "wx1", "content": "c"})),
+            ("send_sms", json!({"receiver": "138", "content": "c"})),
+            ("send_voice_msg", json!({"receiver__username": "admin", "auto_read_message": "m"})),
+            ("send_msg", json!({"msg_type": "weixin", "receiver__username": "us", "title": "t", "content": "c"})),
+            ("send_msg", json!({"msg_type": "sms", "receiver__username": "us", "title": "t", "content": "c"})),
+            ("send_msg", json!({"msg_type": "voice", "receiver__username": "us", "title": "t", "content": "c"})),
+        ]),
+        name in prop::sample::select(&NAMES[..]),
+        inner in prop::sample::select(vec!["heading", "message", "date", "remark", "is_message_base64"]),
+        value in value(),
+    ) {
+        if name == "data" && body["data"].is_object() {
+            body["data"][inner] = value;
+        } else if name == "user_list_information" {
+            body[name] = json!([{"username": "us", "mobile_phone": value}]);
+        } else {
+            body[name] = value;
+        }
+        post(component, body.to_string());
     }
 
     #[test]
