@@ -1,5 +1,6 @@
 //! The senders: how a parcel leaves the house. [`open`] turns a declared provider into a [`Channel`]; everything else is behind
-//! that port. No sender retries, limits or records: it makes one call and answers with one verdict per recipient.
+//! that port. No sender limits or records, and what one repeats by itself was certainly not taken: it answers with one verdict per
+//! recipient, and the dispatcher does the rest.
 //!
 //! | module | what it does |
 //! |---|---|

@@ -7,7 +7,7 @@
 //! | `message` | what a content says, in parts that fit, and the request that carries one |
 //! | `codes.tsv` | what each errcode means |
 
-use std::{collections::HashSet, ops::Range, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use hongyan_core::{
@@ -154,8 +154,9 @@ impl Wecom {
     /// Sends to all in one call, and where all are refused for the sake of some of them, to each half by itself.
     async fn divide(&self, speaker: &Speaker, users: &[&str], part: &str) -> Vec<Verdict> {
         let mut verdicts = vec![deferred("not tried"); users.len()];
-        let (mut open, mut calls): (Vec<Range<usize>>, u32) = (vec![0..users.len()], 0);
-        while let Some(range) = open.pop() {
+        let (mut open, mut calls) = (vec![(0, users.len())], 0);
+        while let Some((from, to)) = open.pop() {
+            let range = from..to;
             calls += 1;
             let body = message::body(&users[range.clone()], speaker.agent_id, part, self.duplicate_check);
             let answer = match self.weixin.post(&speaker.grant, SEND, &body).await {
@@ -165,15 +166,15 @@ impl Wecom {
                     let rest =
                         if verdict.outcome == Outcome::Unknown { deferred("not tried") } else { verdict.clone() };
                     verdicts[range].fill(verdict);
-                    open.into_iter().for_each(|range| verdicts[range].fill(rest.clone()));
+                    open.into_iter().for_each(|(from, to)| verdicts[from..to].fill(rest.clone()));
                     break;
                 }
             };
             match answer.class {
                 Some(Class::Taken) => taken(&answer, &users[range.clone()], &mut verdicts[range]),
                 Some(Class::Split) if range.len() > 1 && calls < CALLS_MAX => {
-                    let middle = range.start + range.len() / 2;
-                    open.extend([middle..range.end, range.start..middle]);
+                    let middle = from.midpoint(to);
+                    open.extend([(middle, to), (from, middle)]);
                 }
                 Some(Class::Split) if range.len() > 1 => {
                     let outcome = Outcome::Deferred { after: None, fault: Fault::Recipient };

@@ -13,7 +13,6 @@ use serde_json::Value;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
     task::{JoinHandle, JoinSet},
 };
 
@@ -34,8 +33,6 @@ pub enum Act {
     Hang,
     /// Waits for this long, and then does the other.
     After(Duration, Box<Act>),
-    /// Waits until [`Fake::release`] lets one request through, and then does the other.
-    Held(Box<Act>),
     /// Decides by the request.
     By(Arc<dyn Fn(&Request) -> Act + Send + Sync>),
 }
@@ -95,15 +92,6 @@ pub struct Fake {
 struct State {
     scripts: Mutex<HashMap<String, Vec<Act>>>,
     seen: Mutex<Vec<Request>>,
-    gate: Gate,
-}
-
-struct Gate(Semaphore);
-
-impl Default for Gate {
-    fn default() -> Self {
-        Self(Semaphore::new(0))
-    }
 }
 
 impl Drop for Fake {
@@ -136,11 +124,6 @@ impl Fake {
         self.state.scripts.lock().expect("no panic").insert(path.to_owned(), acts);
     }
 
-    /// Lets `n` requests through that are [`Act::Held`], now or later.
-    pub fn release(&self, n: usize) {
-        self.state.gate.0.add_permits(n);
-    }
-
     /// Where it is, as a `base_url`.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
@@ -154,16 +137,6 @@ impl Fake {
     /// The requests for `path`.
     pub fn seen_at(&self, path: &str) -> Vec<Request> {
         self.seen().into_iter().filter(|request| request.path() == path).collect()
-    }
-
-    /// Waits until there were `n` requests for `path`.
-    pub async fn wait_for(&self, path: &str, n: usize) {
-        let all_came = async {
-            while self.seen_at(path).len() < n {
-                tokio::time::sleep(Duration::from_millis(2)).await;
-            }
-        };
-        tokio::time::timeout(crate::parcels::PATIENT, all_came).await.expect("the requests come");
     }
 }
 
@@ -189,7 +162,7 @@ async fn serve(mut stream: BufReader<TcpStream>, connection: usize, state: &Stat
     while let Some(request) = read(&mut stream, connection).await? {
         let act = state.next(&request);
         state.seen.lock().expect("no panic").push(request.clone());
-        match state.come_to(act, &request).await {
+        match come_to(act, &request).await {
             Act::Json(body) => {
                 answer(&mut stream, "200 OK", "Content-Type: application/json\r\n", &body.to_string()).await?
             }
@@ -197,7 +170,7 @@ async fn serve(mut stream: BufReader<TcpStream>, connection: usize, state: &Stat
             Act::Raw(text) => return stream.write_all(text.as_bytes()).await,
             Act::Reset => return stream.get_ref().set_zero_linger(),
             Act::Hang => std::future::pending().await,
-            Act::Cut | Act::By(_) | Act::After(..) | Act::Held(_) => return Ok(()),
+            Act::Cut | Act::By(_) | Act::After(..) => return Ok(()),
         }
     }
     Ok(())
@@ -212,23 +185,19 @@ impl State {
             None => Act::Answer("404 Not Found", "", String::new()),
         }
     }
+}
 
-    /// Waits and decides until there is something to do.
-    async fn come_to(&self, mut act: Act, request: &Request) -> Act {
-        loop {
-            act = match act {
-                Act::By(decide) => decide(request),
-                Act::After(wait, then) => {
-                    tokio::time::sleep(wait).await;
-                    *then
-                }
-                Act::Held(then) => {
-                    self.gate.0.acquire().await.expect("never closed").forget();
-                    *then
-                }
-                done => return done,
-            };
-        }
+/// Waits and decides until there is something to do.
+async fn come_to(mut act: Act, request: &Request) -> Act {
+    loop {
+        act = match act {
+            Act::By(decide) => decide(request),
+            Act::After(wait, then) => {
+                tokio::time::sleep(wait).await;
+                *then
+            }
+            done => return done,
+        };
     }
 }
 

@@ -24,3 +24,4 @@ mod voice;
 mod wechat;
 mod wechatpy;
 mod wecom;
+mod wecom_tls;

@@ -52,7 +52,8 @@ impl Authority {
         (params.signed_by(&key, &self.issuer).expect("a certificate"), key)
     }
 
-    fn server(&self, name: &str, years: (i32, i32)) -> Arc<ServerConfig> {
+    /// A server's settings with such a certificate.
+    pub fn server(&self, name: &str, years: (i32, i32)) -> Arc<ServerConfig> {
         let (certificate, key) = self.certificate(name, years);
         config(certificate.der().clone(), &key)
     }
