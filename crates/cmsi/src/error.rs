@@ -188,17 +188,24 @@ impl fmt::Display for Why {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Failure {
     pub(crate) problem: Problem,
-    /// `data.username_check.invalid`: everyone who was not delivered (decision 5); absent: `data` is null.
-    pub(crate) invalid: Option<Vec<String>>,
-    /// What else `data` holds, where it is not null: members as JSON, each with a comma after it.
-    pub(crate) beside: String,
+    /// What `data` says; absent: it is null.
+    pub(crate) data: Option<Box<Undelivered>>,
     /// The message, where one was accepted all the same.
     pub(crate) message: Option<Id>,
 }
 
+/// Who did not get a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Undelivered {
+    /// `username_check.invalid`: everyone who was not delivered (decision 5).
+    pub(crate) invalid: Vec<String>,
+    /// What stands beside it: members as JSON, each with a comma after it.
+    pub(crate) beside: String,
+}
+
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self { problem, invalid: None, beside: String::new(), message: None }
+        Self { problem, data: None, message: None }
     }
 }
 

@@ -81,13 +81,13 @@ pub(crate) fn failure(failure: &Failure, language: Language, request_id: &str) -
     let _ = write!(body, r#"{{"result":false,"code":{},"message":"#, failure.problem.row().0);
     push_text(&mut body, &failure.problem.text(language));
     body.push_str(r#","data":"#);
-    match &failure.invalid {
+    match &failure.data {
         None => body.push_str("null"),
-        Some(users) => {
+        Some(data) => {
             body.push('{');
-            body.push_str(&failure.beside);
+            body.push_str(&data.beside);
             body.push_str(r#""username_check":{"invalid":["#);
-            for (n, user) in users.iter().enumerate() {
+            for (n, user) in data.invalid.iter().enumerate() {
                 body.push_str(if n == 0 { "" } else { "," });
                 push_text(&mut body, user);
             }

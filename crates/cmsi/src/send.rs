@@ -13,7 +13,7 @@ use hongyan_intake::{Intake, Receipt, RecipientOutcome, Refusal, Submission};
 use crate::{
     calls::Calls,
     directory::Directory,
-    error::{Failure, Problem, Why},
+    error::{Failure, Problem, Undelivered, Why},
     letter::Letter,
     reply::{Data, Success},
     route::Component,
@@ -40,7 +40,8 @@ pub(crate) async fn send(
     let resolved = audience.resolve(kind, &people);
     let nobody = |problem| {
         let everyone = resolved.all().map(|addressee| addressee.recipient.clone()).collect();
-        Err(Failure { problem, invalid: Some(everyone), beside: String::new(), message: None })
+        let data = Undelivered { invalid: everyone, beside: String::new() };
+        Err(Failure { problem, data: Some(Box::new(data)), message: None })
     };
     if !resolved.reaches_anyone() {
         return nobody(Problem::NobodyReached(kind, Why::of_skipped(resolved.all())));
@@ -83,6 +84,9 @@ async fn people(
     codes: Vec<String>,
     settings: &Settings,
 ) -> Result<Vec<User>, Failure> {
+    if settings.cmsi_user_url.is_empty() {
+        return intake.people(codes).await.map_err(not_stored);
+    }
     let mut people = intake.people(codes.clone()).await.map_err(not_stored)?;
     directory.complete(settings, &app.code, &codes, &mut people, intake.now()).await?;
     Ok(people)
@@ -124,7 +128,7 @@ fn failed(kind: ChannelKind, receipt: Receipt, beside: String) -> Failure {
     let is_nobody = receipt.failures.len() >= receipt.recipients;
     let problem = if is_nobody { Problem::AllRefused(kind, why) } else { Problem::SomeFailed(kind, why) };
     let invalid = receipt.failures.into_iter().map(|outcome| outcome.recipient).collect();
-    Failure { problem, invalid: Some(invalid), beside, message: Some(receipt.message) }
+    Failure { problem, data: Some(Box::new(Undelivered { invalid, beside })), message: Some(receipt.message) }
 }
 
 impl Why {
