@@ -4,10 +4,7 @@
 use std::net::IpAddr;
 
 use axum::http::Extensions;
-use hongyan_core::{
-    cap::Drawn,
-    setup::App,
-};
+use hongyan_core::{cap::Drawn, setup::App};
 use hongyan_intake::Intake;
 
 use crate::{error::Problem, route::Component};

@@ -194,11 +194,12 @@ fn person(profile: &Value) -> Option<User> {
         Some(Value::Number(number)) => number.to_string(),
         _ => String::new(),
     };
+    let code = profile.get("username").and_then(Value::as_str)?.to_owned();
     let is_normal = matches!(text("status").as_str(), "NORMAL" | "LOCKED") && text("staff_status") == "IN";
     let country = Some(text("country_code")).filter(|code| !code.is_empty()).unwrap_or_else(|| MAINLAND.to_owned());
     let phone = Phone::national(country.trim_start_matches('+'), &text("telephone"));
     is_normal.then(|| User {
-        code: text("username"),
+        code,
         name: String::new(),
         email: text("email"),
         phone: phone.map_or_else(|_| String::new(), |phone| phone.as_str().to_owned()),
@@ -254,6 +255,7 @@ mod tests {
         }
         assert!(profile(json!({"status": "LOCKED"})).is_some());
         for changes in [
+            json!({"username": 1}),
             json!({"status": "DELETED"}),
             json!({"status": "DISABLED"}),
             json!({"status": null}),

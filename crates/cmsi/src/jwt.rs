@@ -124,7 +124,9 @@ impl Gateway {
             _ => {
                 let key = DecodingKey::from_rsa_pem(setup.settings.cmsi_jwt_key.as_bytes()).ok().map(Arc::new);
                 if key.is_none() {
-                    tracing::warn!("cmsi.jwt_key is no RSA public key in PEM form; no request by the gateway is let in");
+                    tracing::warn!(
+                        "cmsi.jwt_key is no RSA public key in PEM form; no request by the gateway is let in"
+                    );
                 }
                 *known = Some((setup.version, key.clone()));
                 key
@@ -138,9 +140,8 @@ fn check_time(claims: &Claims, now_s: i64) -> Result<(), JwtFault> {
     let (now, leeway) = (now_s as f64, LEEWAY_S as f64);
     match claims.exp {
         None => Err(JwtFault::Broken),
-        // Said so that what is no number is over, too.
-        Some(exp) if !(now < exp + leeway) => Err(JwtFault::Expired),
-        Some(_) if claims.nbf.is_some_and(|nbf| !(nbf <= now + leeway)) => Err(JwtFault::Early),
+        Some(exp) if now >= exp + leeway => Err(JwtFault::Expired),
+        Some(_) if claims.nbf.is_some_and(|nbf| nbf > now + leeway) => Err(JwtFault::Early),
         Some(_) => Ok(()),
     }
 }

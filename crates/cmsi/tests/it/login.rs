@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use crate::{
     peer::{Answer, Peer},
+    vectors,
     world::{World, mail},
 };
 
@@ -47,6 +48,13 @@ async fn a_good_token_says_who_the_user_is() {
     let header = r#"{"bk_app_code": "app1", "bk_app_secret": "sec1", "bk_token": "t2", "bk_username": "yunchao"}"#;
     let reply = world.post_with("send_mail", &[("X-Bkapi-Authorization", header)], mail(json!({})).to_string()).await;
     assert_eq!((reply.code(), world.store.last().0.user.as_str()), (json!(0), "admin"));
+}
+
+#[tokio::test]
+async fn the_observed_case_is_answered_as_observed() {
+    let login =
+        Peer::answering(|seen| Answer::Json(if seen.query("bk_token") == "goodtoken" { good() } else { bad() })).await;
+    vectors::replay("auth: bk_token good (app not whitelisted)", &at(&login.url)).await;
 }
 
 #[tokio::test]
