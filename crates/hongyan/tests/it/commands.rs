@@ -18,12 +18,15 @@ fn the_demo_delivers_the_documents_samples() {
     let output = run(&home, &["demo", "--once", "--listen", "127.0.0.1:0", "--data", "demo"]);
     let table = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{table}\n{}", stderr(&output));
-    for row in
-        ["CMSI send_msg (mail)   admin", "CMSI send_msg (mail)   yunchao", "CMSI send_mail         admin@bking.com"]
-    {
+    for row in [
+        "CMSI send_msg (mail)   admin",
+        "CMSI send_msg (mail)   yunchao",
+        "CMSI send_weixin       xxx",
+        "CMSI send_mail         admin@bking.com",
+    ] {
         assert!(table.lines().any(|line| line.starts_with(row) && line.contains("accepted")), "{row} in\n{table}");
     }
-    assert!(table.contains("3 of 3 delivered."), "{table}");
+    assert!(table.contains("4 of 4 delivered."), "{table}");
     let again = run(&home, &["demo", "--once", "--listen", "127.0.0.1:0", "--data", "demo"]);
     assert_eq!(again.status.code(), Some(0), "a second demo in the same place: {}", stderr(&again));
 }
