@@ -96,7 +96,8 @@ fn assert_sent_at(verdicts: &[(End, bool)], sent: &[End], what: &str) {
 #[tokio::test]
 async fn bk_monitor_marks_each_person() {
     let text = STANDARD.encode("你好");
-    let components: [(&str, fn(&mut Value, &str)); 3] = [
+    type Fill = fn(&mut Value, &str);
+    let components: [(&str, Fill); 3] = [
         ("send_mail", |body, text| {
             (body["title"], body["content"], body["is_content_base64"]) = (json!("t"), json!(text), json!(true));
             (body["email_type"], body["bk_biz_id"]) = (json!("SEND_TO_INTERNET"), json!(2));
@@ -132,7 +133,8 @@ async fn bk_ci_sends_again_what_is_not_wholly_sent() {
         "bk_app_code": "app1", "bk_app_secret": "sec1", "bk_token": "", "bk_username": "蓝鲸助手", "sender": null,
         "receiver": null, "cc": null, "cc__username": "", "is_content_base64": "", "body_format": "Html",
     });
-    let components: [(&str, fn(&mut Value, End)); 5] = [
+    type Fill = fn(&mut Value, End);
+    let components: [(&str, Fill); 5] = [
         ("send_mail", |body, end| {
             (body["title"], body["content"], body["receiver__username"]) = (json!("t"), json!("c"), json!(end.to()));
         }),

@@ -5,10 +5,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use hongyan_core::store::StoreError;
+use hongyan_core::{setup::Secret, store::StoreError};
 use serde_json::{Value, json};
 
-use crate::world::{World, mail};
+use crate::{
+    peer::{Answer, Peer},
+    world::{Plan, World, by_app1, mail},
+};
 
 /// A log in memory.
 #[derive(Clone, Default)]
@@ -33,12 +36,81 @@ impl io::Write for Log {
     }
 }
 
+impl Log {
+    /// A log of everything that this test says, however little it matters.
+    fn of_this_test() -> (Self, tracing::subscriber::DefaultGuard) {
+        let log = Self::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt().json().with_max_level(tracing::Level::TRACE);
+        let guard = tracing::subscriber::set_default(subscriber.with_writer(move || writer.clone()).finish());
+        (log, guard)
+    }
+}
+
+#[tokio::test]
+async fn no_token_key_name_or_address_of_a_service_is_logged() {
+    let (log, _guard) = Log::of_this_test();
+    let bad = Answer::Json(json!({"result": false, "message": "canary"}));
+    for service in [Peer::always(bad).await.url, Peer::always(Answer::Cut).await.url, Peer::nobody().await] {
+        let world = World::with(|plan| {
+            plan.settings.cmsi_login_url = format!("{service}/canary");
+            plan.settings.cmsi_user_url = format!("{service}/canary");
+            plan.settings.cmsi_jwt_key = "canary".to_owned();
+            plan.apps[0].hook = Some(Secret::new("canary-hook"));
+            plan.apps[1].ips = vec!["192.0.2.7/32".parse().expect("a net")];
+        });
+        world.post("send_mail", &mail(json!({"bk_token": "canary"}))).await;
+        world.post("send_mail", &mail(json!({"receiver": null, "receiver__username": "canary"}))).await;
+        world.post_with("send_mail", &[("X-Bkapi-JWT", "canary.canary.canary")], "{}").await;
+        for path in ["app1/canary-hook", "app1/canary", "canary/canary"] {
+            let body = mail(json!({"bk_token": "canary", "title": ""}));
+            world.post(&format!("hook/{path}/send_mail"), &body).await;
+        }
+    }
+    let lines = log.lines();
+    let ours = lines.iter().filter(|line| line["target"].as_str().is_some_and(|target| target.starts_with("hongyan")));
+    assert!(ours.clone().count() >= 18, "{lines:?}");
+    for line in lines.iter() {
+        assert!(!line.to_string().contains("canary"), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn every_way_in_that_is_refused_leaves_its_line() {
+    let (log, _guard) = Log::of_this_test();
+    let login = Peer::always(Answer::Json(json!({}))).await;
+    let world = World::with(|plan| {
+        plan.settings.cmsi_login_url = login.url.clone();
+        plan.settings.cmsi_user_url = login.url.clone();
+        plan.settings.cmsi_jwt_key = "canary".to_owned();
+        plan.apps[0].hook = Some(Secret::new("canary-hook"));
+        plan.apps[1].ips = vec!["192.0.2.7/32".parse().expect("a net")];
+        plan.apps[1].trusted = true;
+    });
+    let body = |changes: Value| mail(changes).to_string();
+    let app2 = json!({"bk_app_code": "app2", "bk_app_secret": "sec2"});
+    let unknown = json!({"receiver": null, "receiver__username": "canary"});
+    for (path, header, body, app, error) in [
+        ("send_mail", "", body(json!({"bk_token": "canary"})), "app1", "third_party"),
+        ("send_mail", "", body(unknown), "app1", "directory_away"),
+        ("send_mail", "canary", body(json!({})), "", "bad_jwt"),
+        ("send_mail", "", body(app2), "app2", "address_not_allowed"),
+        ("hook/app1/canary/send_mail", "", body(json!({})), "", "bad_hook"),
+        ("hook/app1/canary-hook/send_mail", "", body(json!({"title": ""})), "app1", "field"),
+    ] {
+        let reply = world.post_with(path, &[("X-Bkapi-JWT", header)], body).await;
+        let lines = log.lines();
+        let refused: Vec<_> = lines.iter().filter(|line| line["fields"]["message"] == "refused").collect();
+        assert_eq!(refused.len(), 1, "{error}");
+        let fields = &refused[0]["fields"];
+        assert_eq!((&fields["app"], &fields["error"], &fields["code"]), (&json!(app), &json!(error), &reply.code()));
+        assert_eq!((&fields["component"], &fields["request_id"]), (&json!("send_mail"), &reply.json()["request_id"]));
+    }
+}
+
 #[tokio::test]
 async fn a_refused_request_leaves_one_line_without_what_the_caller_wrote() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let (log, _guard) = Log::of_this_test();
     let world = World::new();
     world.store.refuse("canary-refused@b.cn");
     for (changes, app, error) in [
@@ -66,4 +138,40 @@ async fn a_refused_request_leaves_one_line_without_what_the_caller_wrote() {
     world.store.fail(Some(StoreError::Busy("queue".into())));
     world.post("send_mail", &mail(json!({}))).await;
     assert_eq!(log.lines().len(), 2, "what the store said, and the refusal");
+}
+
+#[tokio::test]
+async fn neither_secrets_nor_numbers_nor_ids_are_logged() {
+    let (log, _guard) = Log::of_this_test();
+    let world = World::with(Plan::add_all);
+    for address in ["canary-id", "+8613800000009"] {
+        world.store.refuse(address);
+    }
+    let data = json!({"heading": "canary", "message": "canary"});
+    for (component, fields) in [
+        ("send_weixin", json!({"receiver": "canary-id"})),
+        ("send_weixin", json!({"receiver": "canary-id,wx1"})),
+        ("send_weixin", json!({"receiver": "canary|id"})),
+        ("send_weixin", json!({"receiver": "wx1", "wx_qy_agentid": "canary"})),
+        ("send_weixin", json!({"receiver": "wx1", "data": {"heading": "canary\0", "message": "m"}})),
+        ("send_sms", json!({"receiver": "13800000009", "content": "canary"})),
+        ("send_sms", json!({"receiver": "+8613800000009", "content": "canary"})),
+        (
+            "send_voice_msg",
+            json!({
+                "user_list_information": [{"username": "canary", "mobile_phone": "13800000009"}],
+                "auto_read_message": "canary",
+            }),
+        ),
+        ("send_weixin", json!({"receiver": "wx1"})),
+    ] {
+        let mut body = by_app1(json!({"data": data, "wx_qy_corpsecret": "canary-secret"}));
+        body.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+        world.post(component, &body).await;
+        for line in log.lines() {
+            let line = line.to_string();
+            assert!(!line.contains("canary") && !line.contains("13800000009"), "{line}");
+        }
+    }
+    assert_eq!(world.store.count(), 5);
 }
