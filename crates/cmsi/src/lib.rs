@@ -160,16 +160,14 @@ impl Cmsi {
         B: HttpBody<Data = Bytes>,
     {
         let setup = self.intake.setup().get();
-        let asked = {
-            // The body and its room in memory are given back before anything is waited for.
-            let (bytes, _room) = match parts.method {
-                Method::GET => (Bytes::new(), Held::default()),
-                _ => body::read(&parts.headers, body, &self.room).await?,
-            };
-            let call = Call { component: route.component, parts, body: &bytes };
-            self.ask(&setup, &call, route, app).await?
+        let (bytes, room) = match parts.method {
+            Method::GET => (Bytes::new(), Held::default()),
+            _ => body::read(&parts.headers, body, &self.room).await?,
         };
-        let Asked { app, identity, form } = asked;
+        let call = Call { component: route.component, parts, body: &bytes };
+        let Asked { app, identity, form } = self.ask(&setup, &call, route, app).await?;
+        // What was made of the body takes its room in memory until the store has it, whoever has to be asked before.
+        drop(bytes);
         let user = auth::user(&self.login, &setup.settings.cmsi_login_url, &self.intake, &app, identity).await?;
         admission::admit(&self.intake, &app, route.component, &parts.extensions).await?;
         match form? {
@@ -177,7 +175,9 @@ impl Cmsi {
                 let list = self.types.of(&setup, &parts.headers);
                 Ok(Success::list(list, reply::fresh_id(self.intake.fresh_id())))
             }
-            Form::Order(order) => send::send(&self.intake, &self.directory, app, user, *order, &setup.settings).await,
+            Form::Order(order) => {
+                send::send(&self.intake, &self.directory, app, user, *order, room, &setup.settings).await
+            }
         }
     }
 

@@ -16,6 +16,7 @@ use crate::{
     error::{Failure, Problem, Undelivered, Why},
     letter::Letter,
     reply::{Data, Success},
+    room::Held,
     route::Component,
 };
 
@@ -26,13 +27,14 @@ pub(crate) struct Order {
     pub(crate) key: Option<Idempotency>,
 }
 
-/// Sends a letter of `app` in the name of `user` and answers what became of everyone.
+/// Sends a letter of `app` in the name of `user`, which takes up `room`, and answers what became of everyone.
 pub(crate) async fn send(
     intake: &Arc<Intake>,
     directory: &Directory,
     app: Arc<App>,
     user: String,
     order: Order,
+    room: Held,
     settings: &Settings,
 ) -> Result<Success, Failure> {
     let Order { letter: Letter { kind, channel, audience, draft }, component, key } = order;
@@ -58,6 +60,8 @@ pub(crate) async fn send(
         draft,
         idempotency: key,
     };
+    // From here on it counts among what waits for the store.
+    drop(room);
     match intake.accept(submission, resolved, settings.cmsi_wait).await {
         Ok(receipt) => {
             let beside = calls.map(|calls| calls.written(&receipt.failures));

@@ -38,6 +38,8 @@ fn per_minute(most: u32) -> Option<Cap> {
     Some(Cap { most, span: Duration::from_secs(60) })
 }
 
+type PutRight<'a> = &'a dyn Fn(&mut Wrong);
+
 /// A request in which everything is wrong that can be.
 struct Wrong {
     body: Value,
@@ -63,7 +65,7 @@ async fn a_request_that_is_wrong_in_every_way_is_told_in_the_documented_order() 
         component: "send_mail",
     };
     // What is told, and what puts it right.
-    let steps: [(&str, u32, &dyn Fn(&mut Wrong)); 10] = [
+    let steps: [(&str, u32, PutRight<'_>); 10] = [
         ("Invalid APP Code [bk_app_code=nope]", 1_306_000, &|wrong| wrong.body["bk_app_code"] = json!("app1")),
         ("APP Secret verification failed", 1_306_000, &|wrong| wrong.body["bk_app_secret"] = json!("sec1")),
         ("The specified user TOKEN [bk_access_token]", 1_306_000, &|wrong| wrong.body["bk_access_token"] = json!("")),

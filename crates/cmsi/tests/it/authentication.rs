@@ -2,7 +2,7 @@
 
 use axum::{body::Body, http::Request};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use hongyan_core::setup::Secret;
+use hongyan_core::setup::{Secret, Setup};
 use ring::hmac;
 use serde_json::{Value, json};
 
@@ -157,6 +157,80 @@ async fn right_signatures_are_accepted_for_get_and_post() {
     for signature in [sign("sec2", &text(path)), sign("sec1", &text("/")), "x".into()] {
         let reply = world.request(post(&format!("bk_signature={signature}"), &[], path)).await;
         assert_refused(&world, &reply, 1_306_000, wrong).await;
+    }
+}
+
+#[tokio::test]
+async fn old_names_and_forms_of_every_kind_carry_credentials() {
+    let world = World::new();
+    let header =
+        r#"{"app_code": "app1", "app_secret": "sec1", "username": "admin", "bk_access_token": "no parameter"}"#;
+    let plain = mail(json!({"bk_app_code": null, "bk_app_secret": null, "bk_username": null}));
+    assert_eq!(world.post_with("send_mail", &[(HEADER, header)], plain.to_string()).await.code(), json!(0));
+    let fields = "app_code=app1&app_secret=sec1&username=admin&receiver=a@b.com&title=t&content=c";
+    let get = Request::get(format!("/api/c/compapi/cmsi/send_mail/?{fields}")).body(Body::empty()).expect("a request");
+    assert_eq!(world.request(get).await.code(), json!(0));
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    assert_eq!(world.post_with("send_mail", &form, fields).await.code(), json!(0));
+    let multipart = [("Content-Type", "multipart/form-data; boundary=b")];
+    assert_eq!(world.post_with("send_mail", &multipart, parts(fields)).await.code(), json!(0));
+    assert_eq!(world.store.count(), 4);
+    // The new name counts where both are there.
+    let both = mail(json!({"app_code": "nope", "app_secret": "x", "username": "zz"}));
+    assert_eq!((world.post("send_mail", &both).await.code(), world.store.last().0.user.as_str()), (json!(0), "admin"));
+}
+
+/// Fields as a multipart form.
+fn parts(fields: &str) -> String {
+    let part = |field: &str| {
+        let (name, value) = field.split_once('=').expect("a pair");
+        format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    };
+    fields.split('&').map(part).collect::<String>() + "--b--\r\n"
+}
+
+#[tokio::test]
+async fn a_form_is_signed_as_it_was_sent() {
+    let path = "/api/c/compapi/v2/cmsi/send_mail/";
+    let fields = "bk_app_code=app1&bk_username=admin&receiver=a@b.com&title=%E4%BD%A0&content=c";
+    let world = World::with(|plan| plan.apps[0].secrets = vec![Secret::new("newer"), Secret::new("sec1")]);
+    for (kind, body) in [
+        ("application/x-www-form-urlencoded", fields.to_owned()),
+        ("multipart/form-data; boundary=b", parts(fields)),
+        ("text/plain", mail(json!({"bk_app_secret": null, "title": "你"})).to_string()),
+    ] {
+        for secret in ["newer", "sec1"] {
+            let query = format!("a=1&bk_nonce=7&bk_timestamp={CLOCK}&z=2");
+            // `data` takes its place among the names.
+            let text = format!("POST{path}?a=1&bk_nonce=7&bk_timestamp={CLOCK}&data={body}&z=2");
+            let signature = sign(secret, &text);
+            let request = |signature: &str| {
+                let request = Request::post(format!("{path}?{query}&bk_signature={signature}"));
+                request.header("Content-Type", kind).body(Body::from(body.clone())).expect("a request")
+            };
+            assert_eq!(world.request(request(&signature)).await.code(), json!(0), "{kind}");
+            let wrong = world.request(request(&sign("old", &text))).await;
+            assert!(wrong.message().starts_with("Signature [bk_signature] verification failed"));
+        }
+    }
+    assert_eq!(world.store.count(), 6);
+}
+
+#[tokio::test]
+async fn a_secret_counts_while_it_is_declared() {
+    let world = World::new();
+    let declare = |version, secrets: &[&str]| {
+        let old = world.setup.get();
+        let mut app = (**old.app("app1").expect("declared")).clone();
+        app.secrets = secrets.iter().map(|secret| Secret::new(*secret)).collect();
+        let channels = old.channels().iter().map(|channel| (**channel).clone()).collect();
+        let providers = old.providers().iter().map(|provider| (**provider).clone()).collect();
+        world.setup.set(Setup::new(version, old.settings.clone(), vec![app], channels, providers));
+    };
+    let code = async |secret: &str| world.post("send_mail", &mail(json!({"bk_app_secret": secret}))).await.code();
+    for (version, secrets, is_old, is_new) in [(2, &["sec1", "new"][..], 0, 0), (3, &["new"], 1_306_000, 0)] {
+        declare(version, secrets);
+        assert_eq!((code("sec1").await, code("new").await), (json!(is_old), json!(is_new)), "{secrets:?}");
     }
 }
 

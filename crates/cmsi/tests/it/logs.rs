@@ -70,7 +70,7 @@ async fn no_token_key_name_or_address_of_a_service_is_logged() {
     let lines = log.lines();
     let ours = lines.iter().filter(|line| line["target"].as_str().is_some_and(|target| target.starts_with("hongyan")));
     assert!(ours.clone().count() >= 18, "{lines:?}");
-    for line in lines.iter() {
+    for line in &lines {
         assert!(!line.to_string().contains("canary"), "{line}");
     }
 }
