@@ -109,7 +109,8 @@ pub struct Mail {
     /// The From header, `Name <address>` or `address`; absent: the provider's sender.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Sender>,
-    /// The addresses of the To header.
+    /// The addresses of the To header; empty: whoever the parcel that is sent goes to, so that nobody sees the others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub to: Vec<String>,
     /// The addresses of the Cc header.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

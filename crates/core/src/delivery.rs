@@ -136,11 +136,13 @@ pub enum Reason {
     NoAddress,
     /// It was open when the backup was made from which the store was restored, and may have been sent since.
     Restored,
+    /// The account had sent as much as it may, or may not send at all.
+    OverLimit,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::RecipientRefused,
         Self::ContentRefused,
         Self::Deferred,
@@ -152,6 +154,7 @@ impl Reason {
         Self::UnknownUser,
         Self::NoAddress,
         Self::Restored,
+        Self::OverLimit,
     ];
 
     /// The stored and shown name.
@@ -168,6 +171,7 @@ impl Reason {
             Self::UnknownUser => "unknown_user",
             Self::NoAddress => "no_address",
             Self::Restored => "restored",
+            Self::OverLimit => "over_limit",
         }
     }
 

@@ -12,16 +12,19 @@
 //! | [`share`] | whose turn it is: priorities and apps |
 //! | [`quota`], [`pace`], [`cap`] | how much an account may send in an hour and a day, a provider take in a second, a recipient get in a minute |
 //! | [`message`], [`content`], [`address`] | what is sent, to whom |
+//! | [`account`], [`history`] | who speaks the token API, and what they have sent |
 //! | [`setup`] | what a deployment declares: apps, channels, providers, people |
 //! | [`store`], [`channel`], [`ports`], [`lease`], [`token`], [`node`] | the ports, and what crosses them |
 //! | [`transfer`] | what moves from one store to another |
 //! | [`id`], [`time`], [`limits`], [`text`] | identifiers, time, every bound, control characters |
 
+pub mod account;
 pub mod address;
 pub mod cap;
 pub mod channel;
 pub mod content;
 pub mod delivery;
+pub mod history;
 pub mod id;
 pub mod lease;
 pub mod limits;

@@ -116,6 +116,8 @@ pub struct Message {
     pub operation: String,
     /// The person in whose name the app spoke; empty where the API knows none.
     pub user: String,
+    /// The address from which the caller called; empty where its API does not tell it again.
+    pub client: String,
     /// How urgent it is.
     pub priority: Priority,
     /// How far its audience has been expanded.

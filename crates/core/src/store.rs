@@ -7,14 +7,16 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::{
+    account::{Account, AccountAdded, AccountChange, AccountNo, Follower, Profile},
     cap::{Cap, Draw, Drawn},
     content::Content,
     delivery::{Event, Policy, Track},
+    history::{HistoryFilter, HistoryPage},
     id::{Id, IdSource},
     message::{Idempotency, Message},
     pace::Tokens,
     ports::{Desk, Moved, Progress},
-    quota::{Admission, Admitted, Day, Sums},
+    quota::{Admission, Admitted, Day, Refusal, Sums},
     setup::{AppNo, ChannelNo, ProviderNo, User},
     time::{Clock, Timestamp},
     token::{KeptToken, TokenTurn},
@@ -66,6 +68,9 @@ pub struct Batch {
     pub message: Message,
     /// The caller's key, if it sent one.
     pub idempotency: Option<Idempotency>,
+    /// What it counts in the windows of its account, admitted in the same commit; absent: it counts in none. Its id is the
+    /// message's.
+    pub admission: Option<Admission>,
     /// The channel of the first page (and of the rest).
     pub channel: ChannelNo,
     /// What it says.
@@ -113,6 +118,8 @@ pub enum Submitted {
     Seen(Id),
     /// The same key came with another request before. Nothing was stored.
     KeyReused,
+    /// Its account's windows have no room for it. Nothing was stored, and nothing of it counts.
+    OverLimit(Refusal),
 }
 
 /// A later page of a message's audience.
@@ -322,7 +329,9 @@ pub trait Deliveries: Send + Sync {
     /// The content and attachments of these messages; those that are gone are left out.
     async fn cargo_read(&self, messages: Vec<Id>) -> StoreResult<Vec<(Id, Cargo)>>;
 
-    /// Runs each event through `step` and keeps what it says, in one commit. The answer has, for each change, the new track,
+    /// Runs each event through `step` and keeps what it says, in one commit. What fails for good gives its unit back to the
+    /// windows of its account in the same commit, as it does wherever else a delivery ends ([`Messages::message_cancel`],
+    /// [`Deliveries::expire`], [`Deliveries::recover`]). The answer has, for each change, the new track,
     /// or `None` where the event changed nothing.
     async fn settle(&self, changes: Vec<Change>, now: Timestamp) -> StoreResult<Vec<Option<Track>>>;
 
@@ -389,6 +398,58 @@ pub trait Captures: Send + Sync {
     /// Captures, the newest first, those before `before`: at most `limit`, and fewer where their bodies exceed
     /// [`crate::limits::CAPTURES_PAGE_BYTES_MAX`]. Only an empty page is the last.
     async fn captures(&self, before: Option<Id>, limit: usize) -> StoreResult<Vec<Capture>>;
+}
+
+/// The accounts of the token API, and the tokens by which they speak.
+#[async_trait]
+pub trait Accounts: Send + Sync {
+    /// Adds an account. Names and contacts are compared byte for byte.
+    async fn account_add(&self, name: String, profile: Profile, now: Timestamp) -> StoreResult<AccountAdded>;
+
+    /// The account with this name.
+    async fn account_find(&self, name: String) -> StoreResult<Option<Account>>;
+
+    /// Accounts in the order of their names, those after `after`, at most `limit`.
+    async fn accounts(&self, after: Option<String>, limit: usize) -> StoreResult<Vec<Account>>;
+
+    /// The names of these accounts; those that are gone are left out.
+    async fn account_names(&self, accounts: Vec<AccountNo>) -> StoreResult<Vec<(AccountNo, String)>>;
+
+    /// Changes an account; answers what it is now, `None` where there is none of that name.
+    async fn account_change(&self, name: String, change: AccountChange) -> StoreResult<Option<Account>>;
+
+    /// Removes an account and ends its tokens; answers whether there was one. What it sent stays on record.
+    async fn account_remove(&self, name: String) -> StoreResult<bool>;
+
+    /// Keeps a token, by its SHA-256, until `expires`; `false` where the account is gone or disabled, or has another
+    /// password by now than `password` (its hash).
+    async fn account_token_add(
+        &self,
+        name: String,
+        password: String,
+        hash: [u8; 32],
+        expires: Timestamp,
+    ) -> StoreResult<bool>;
+
+    /// The enabled account that speaks by a token, if it counts still.
+    async fn account_token_find(&self, hash: [u8; 32], now: Timestamp) -> StoreResult<Option<Account>>;
+
+    /// What accounts have sent: rows that `filter` selects, the newest first, `skip` of them left out, at most `limit`.
+    async fn history(&self, filter: HistoryFilter, skip: usize, limit: usize) -> StoreResult<HistoryPage>;
+}
+
+/// Those who follow official accounts, each under the number of the provider that is the account.
+#[async_trait]
+pub trait Followers: Send + Sync {
+    /// The tag of a follower; one who has none gets the next number, of all of them together from
+    /// [`crate::account::FIRST_TAG`] on without a gap. Answers whether it is new.
+    async fn follower_tag(&self, provider: ProviderNo, openid: String) -> StoreResult<(Follower, bool)>;
+
+    /// Keeps whether someone follows. Of somebody without a tag nothing is kept.
+    async fn follower_subscribed(&self, provider: ProviderNo, openid: String, subscribed: bool) -> StoreResult<()>;
+
+    /// Those with these tags; unknown ones are left out.
+    async fn followers(&self, provider: ProviderNo, tags: Vec<u32>) -> StoreResult<Vec<Follower>>;
 }
 
 /// The access tokens of providers, one for all nodes ([`crate::token`]). Each method is one of [`crate::token::TokenRow`]'s.
@@ -467,6 +528,12 @@ pub trait Upkeep: Send + Sync {
 }
 
 /// The whole store.
-pub trait Store: Messages + Deliveries + Declarations + Captures + AccessTokens + Limits + Upkeep {}
+pub trait Store:
+    Messages + Deliveries + Declarations + Captures + Accounts + Followers + AccessTokens + Limits + Upkeep
+{
+}
 
-impl<T: Messages + Deliveries + Declarations + Captures + AccessTokens + Limits + Upkeep> Store for T {}
+impl<T> Store for T where
+    T: Messages + Deliveries + Declarations + Captures + Accounts + Followers + AccessTokens + Limits + Upkeep
+{
+}
