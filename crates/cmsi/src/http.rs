@@ -89,7 +89,13 @@ impl Http {
         let asking = async {
             // Never closed, so that there is always a turn at last.
             let _turn = self.turns.acquire().await.map_err(|_| Trouble::Setup)?;
-            let response = client.get(url).headers(headers).send().await.map_err(|error| trouble(&error))?;
+            let ask = || client.get(url.clone()).headers(headers.clone()).send();
+            let response = match ask().await {
+                // A server may close a connection that was kept just as it is used again: asking changes nothing there.
+                Err(error) if trouble(&error) == Trouble::Cut => ask().await,
+                first => first,
+            };
+            let response = response.map_err(|error| trouble(&error))?;
             if response.status() != StatusCode::OK {
                 return Err(Trouble::Status(response.status()));
             }

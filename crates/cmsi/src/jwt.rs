@@ -125,7 +125,7 @@ impl Gateway {
                 let key = DecodingKey::from_rsa_pem(setup.settings.cmsi_jwt_key.as_bytes()).ok().map(Arc::new);
                 if key.is_none() {
                     tracing::warn!(
-                        "cmsi.jwt_key is no RSA public key in PEM form; no request by the gateway is let in"
+                        "cmsi.jwt_public_key is no RSA key in PEM form; no request by the gateway is let in"
                     );
                 }
                 *known = Some((setup.version, key.clone()));

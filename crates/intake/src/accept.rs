@@ -119,10 +119,11 @@ impl Intake {
     pub async fn accept(
         &self,
         submission: Submission,
-        resolved: Resolved,
+        mut resolved: Resolved,
         patience: Duration,
     ) -> Result<Receipt, Refusal> {
         let began = Instant::now();
+        let shared = std::mem::take(&mut resolved.shared);
         let (dialect, channel) = (submission.dialect, Arc::clone(&submission.channel));
         let now = self.now();
         let key = submission.idempotency.as_ref().map(|idempotency| (submission.app.no, idempotency.key.clone()));
@@ -136,7 +137,7 @@ impl Intake {
             Submitted::KeyReused => Err(Refusal::KeyReused),
             Submitted::Seen(first) => {
                 drop(ticket);
-                self.replay(first, channel.no, key, patience).await
+                self.replay(first, channel.no, key, &shared, patience).await
             }
             Submitted::Stored => {
                 self.deps.metrics.accepted(dialect, &channel.code, began.elapsed());
@@ -152,7 +153,7 @@ impl Intake {
                 } else {
                     waiter.receipt(id, &settled)
                 };
-                Ok(self.keep(key, receipt).await)
+                Ok(self.keep(key, receipt.with_shared(&shared)).await)
             }
         }
     }
@@ -204,6 +205,7 @@ impl Intake {
         id: Id,
         channel: ChannelNo,
         key: Option<Key>,
+        shared: &[(String, String)],
         patience: Duration,
     ) -> Result<Receipt, Refusal> {
         if let Some((app, key)) = &key
@@ -224,7 +226,7 @@ impl Intake {
                 break;
             }
         }
-        Ok(self.keep(key, receipt_of(record)).await)
+        Ok(self.keep(key, receipt_of(record).with_shared(shared)).await)
     }
 
     /// Keeps the answer for repeats of the request. A store that is away now does not take back what was accepted.

@@ -17,6 +17,20 @@ pub struct Receipt {
     pub recipients: usize,
 }
 
+impl Receipt {
+    /// With those who share the address of somebody: what became of that one became of them ([`crate::Resolved::shared`]).
+    pub(crate) fn with_shared(mut self, shared: &[(String, String)]) -> Self {
+        self.recipients += shared.len();
+        for (first, other) in shared {
+            if let Some(outcome) = self.failures.iter().find(|outcome| outcome.recipient == *first) {
+                let outcome = RecipientOutcome { recipient: other.clone(), ..outcome.clone() };
+                self.failures.push(outcome);
+            }
+        }
+        self
+    }
+}
+
 /// A recipient who does not get the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecipientOutcome {
@@ -53,6 +67,20 @@ pub(crate) fn decode(message: Id, kept: &str) -> Option<Receipt> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_shares_an_address_shares_what_became_of_it() {
+        let failure = |recipient: &str| RecipientOutcome {
+            recipient: recipient.to_owned(),
+            state: State::Failed,
+            reason: Some(Reason::RecipientRefused),
+        };
+        let message = Id::from_i64(7).expect("positive");
+        let receipt = Receipt { message, failures: vec![failure("a")], recipients: 2 };
+        let pair = |first: &str, other: &str| (first.to_owned(), other.to_owned());
+        let told = receipt.with_shared(&[pair("a", "c"), pair("b", "d")]);
+        assert_eq!(told, Receipt { message, failures: vec![failure("a"), failure("c")], recipients: 4 });
+    }
 
     #[test]
     fn an_answer_is_read_as_it_was_kept() {

@@ -2,7 +2,7 @@
 //! and *render* (what exactly will they be told).
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -102,6 +102,8 @@ pub struct Resolved {
     pub to: Vec<Addressee>,
     /// Those who get a copy.
     pub cc: Vec<Addressee>,
+    /// Others who are reached at the address of somebody above: under which name that one is there, and theirs.
+    pub shared: Vec<(String, String)>,
 }
 
 impl Audience {
@@ -116,22 +118,35 @@ impl Audience {
     }
 
     /// Finds where `people` are reached by a channel of `kind`. Who is named twice, or shares an address with somebody before,
-    /// counts once.
+    /// counts once and is told the same.
     pub fn resolve(self, kind: ChannelKind, people: &[User]) -> Resolved {
         let people: HashMap<&str, &User> = people.iter().map(|user| (user.code.as_str(), user)).collect();
-        let mut seen = HashSet::new();
+        let (mut seen, mut shared) = (HashMap::new(), Vec::new());
         let mut resolve = |targets: Vec<Target>| -> Vec<Addressee> {
-            let found = targets.into_iter().map(|target| match target {
-                Target::Address { name, address } => addressee(name, Ok(address)),
-                Target::User(code) => {
-                    let found = address_of(kind, people.get(code.as_str()).copied());
-                    addressee(code, found)
+            let mut resolved = Vec::with_capacity(targets.len());
+            for target in targets {
+                let (key, addressee) = match target {
+                    Target::Address { name, address } => addressee(name, Ok(address)),
+                    Target::User(code) => {
+                        let found = address_of(kind, people.get(code.as_str()).copied());
+                        addressee(code, found)
+                    }
+                };
+                match seen.entry(key) {
+                    Entry::Vacant(new) => {
+                        new.insert(addressee.recipient.clone());
+                        resolved.push(addressee);
+                    }
+                    Entry::Occupied(known) if *known.get() != addressee.recipient => {
+                        shared.push((known.get().clone(), addressee.recipient));
+                    }
+                    Entry::Occupied(_) => {}
                 }
-            });
-            found.filter(|(key, _)| seen.insert(key.clone())).map(|(_, addressee)| addressee).collect()
+            }
+            resolved
         };
-        let to = resolve(self.to);
-        Resolved { to, cc: resolve(self.cc) }
+        let (to, cc) = (resolve(self.to), resolve(self.cc));
+        Resolved { to, cc, shared }
     }
 }
 
@@ -144,9 +159,7 @@ fn address_of(kind: ChannelKind, user: Option<&User>) -> Result<Address, Reason>
 /// An addressee, with what makes them the same as another.
 fn addressee(recipient: String, found: Result<Address, Reason>) -> (String, Addressee) {
     match found {
-        Ok(address) => {
-            (address.key(), Addressee { recipient, address: address.as_str().to_owned(), skipped: None })
-        },
+        Ok(address) => (address.key(), Addressee { recipient, address: address.as_str().to_owned(), skipped: None }),
         Err(reason) => {
             (format!("\0{recipient}"), Addressee { recipient, address: String::new(), skipped: Some(reason) })
         }
@@ -246,6 +259,7 @@ mod tests {
         );
         let cc: Vec<_> = resolved.cc.iter().map(|a| a.recipient.as_str()).collect();
         assert_eq!(cc, ["Admin@bk.com", "x@y.cn"], "only the domain's case does not count");
+        assert_eq!(resolved.shared, [("admin".to_owned(), "admin@BK.com".to_owned())]);
         assert!(resolved.reaches_anyone());
     }
 

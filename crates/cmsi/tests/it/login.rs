@@ -1,11 +1,21 @@
 //! Decision 12: a `bk_token` is verified by the deployment's login service, and what the caller is told when that is not to be had.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use axum::http::StatusCode;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::Notify,
+};
 
 use crate::{
     peer::{Answer, Peer},
@@ -170,6 +180,39 @@ async fn a_service_that_says_nothing_of_use_lets_nobody_in_and_is_told_apart_fro
 async fn a_service_that_never_answers_is_given_up_in_seconds() {
     let login = Peer::always(Answer::Never).await;
     assert_no_answer(&login.url, "Third-party system interface response time exceeds 5 seconds").await;
+}
+
+/// A service that reads each question and ends the connection, `hang_ups` times; then it answers. How often it was asked is
+/// what it gives back.
+async fn one_that_hangs_up(hang_ups: usize) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("http://{}", listener.local_addr().expect("its address"));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let mut question = [0; 4096];
+            let read = stream.read(&mut question).await.expect("a question");
+            assert!(question[..read].starts_with(b"GET /login/accounts/is_login/?bk_token=t HTTP/1.1\r\n"));
+            if count.fetch_add(1, Ordering::SeqCst) >= hang_ups {
+                let body = good().to_string();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+                stream.write_all((head + &body).as_bytes()).await.expect("written");
+            }
+        }
+    });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn a_connection_that_ends_before_an_answer_is_tried_once_more() {
+    let (url, asked) = one_that_hangs_up(1).await;
+    assert_eq!(at(&url).post("send_mail", &with("t")).await.code(), json!(0));
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    let (url, asked) = one_that_hangs_up(usize::MAX).await;
+    assert_no_answer(&url, "interface response is incomplete").await;
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
 #[tokio::test]

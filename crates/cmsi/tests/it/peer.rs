@@ -14,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use serde_json::Value;
 use tokio::{net::TcpListener, sync::Notify};
 
@@ -114,8 +114,13 @@ async fn answer(State(peer): State<Arc<Inner>>, request: Request) -> Response {
         Answer::Raw(status, body) => (status, body).into_response(),
         Answer::Elsewhere(url) => (StatusCode::FOUND, [(header::LOCATION, url)]).into_response(),
         Answer::Cut => {
-            let pieces = [Ok(Bytes::from_static(b"{\"result\": true")), Err(io::Error::other("cut"))];
-            Body::from_stream(stream::iter(pieces)).into_response()
+            let beginning = stream::once(async { Ok(Bytes::from_static(b"{\"result\": true")) });
+            let end = stream::once(async {
+                // The beginning is on its way by then.
+                tokio::task::yield_now().await;
+                Err(io::Error::other("cut"))
+            });
+            Body::from_stream(beginning.chain(end)).into_response()
         }
         Answer::Never => {
             tokio::time::pause();
