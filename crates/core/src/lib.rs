@@ -14,7 +14,7 @@
 //! | [`message`], [`content`], [`address`] | what is sent, to whom |
 //! | [`account`], [`history`] | who speaks the token API, and what they have sent |
 //! | [`setup`] | what a deployment declares: apps, channels, providers, people |
-//! | [`store`], [`channel`], [`ports`], [`lease`], [`token`], [`node`] | the ports, and what crosses them |
+//! | [`store`], [`channel`], [`ports`], [`lease`], [`token`], [`node`], [`record`] | the ports, and what crosses them |
 //! | [`transfer`] | what moves from one store to another |
 //! | [`id`], [`time`], [`limits`], [`text`] | identifiers, time, every bound, control characters |
 
@@ -34,6 +34,7 @@ pub mod outcome;
 pub mod pace;
 pub mod ports;
 pub mod quota;
+pub mod record;
 pub mod retry;
 pub mod setup;
 pub mod share;

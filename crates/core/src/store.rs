@@ -24,6 +24,7 @@ use crate::{
 pub use crate::{
     lease::{Cargo, Lease, LeasedRow},
     node::{Commits, NodeRecord},
+    record::{Attempt, Capture, Declaration, DeliveryRecord, Depth, Doubt, MessageRecord, PlanChange, Recovered},
 };
 
 /// Trouble with the store. `certain` says whether the operation certainly did not happen.
@@ -161,127 +162,6 @@ pub struct Change {
     pub policy: Arc<Policy>,
     /// The try that it ends, for the record; kept even when the event changes nothing.
     pub attempt: Option<Attempt>,
-}
-
-/// One try at one delivery.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// By which provider.
-    pub provider: ProviderNo,
-    /// When it began.
-    pub started: Timestamp,
-    /// How long it took, in milliseconds.
-    pub took_ms: u32,
-    /// The kind of outcome ([`crate::outcome::Outcome::as_str`]).
-    pub outcome: String,
-    /// The provider's words.
-    pub reply: String,
-}
-
-/// What recovery found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Recovered {
-    /// Deliveries that go back to be sent.
-    pub ready: usize,
-    /// Deliveries whose outcome nobody knows.
-    pub unknown: usize,
-    /// Deliveries set aside because the node died while they alone were in flight.
-    pub poison: usize,
-}
-
-/// A delivery whose outcome nobody knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Doubt {
-    /// The delivery.
-    pub delivery: Id,
-    /// Where the channel reaches the recipient.
-    pub address: String,
-    /// By which provider it was last tried; absent: the node died before it could say.
-    pub provider: Option<ProviderNo>,
-    /// When it was last tried: the last attempt on record, or else the first call.
-    pub at: Timestamp,
-}
-
-/// How much of one channel waits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Depth {
-    /// The channel.
-    pub channel: ChannelNo,
-    /// Deliveries that are ready, due or not.
-    pub ready: u64,
-    /// When the oldest of those that are due became due; absent: none is due.
-    pub oldest_due: Option<Timestamp>,
-}
-
-/// A message as it stands, for people and programs that look it up.
-#[derive(Clone, Debug)]
-pub struct MessageRecord {
-    /// The message.
-    pub message: Message,
-    /// Its channel.
-    pub channel: ChannelNo,
-    /// Its deliveries, in order.
-    pub deliveries: Vec<DeliveryRecord>,
-}
-
-/// A delivery as it stands.
-#[derive(Clone, Debug)]
-pub struct DeliveryRecord {
-    /// The delivery.
-    pub id: Id,
-    /// Its parcel.
-    pub parcel: Id,
-    /// As the caller named the recipient.
-    pub recipient: String,
-    /// Where the channel reaches them.
-    pub address: String,
-    /// Where it stands.
-    pub track: Track,
-    /// Its tries, the oldest first.
-    pub attempts: Vec<Attempt>,
-}
-
-/// What a capture provider kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Capture {
-    /// Its id.
-    pub id: Id,
-    /// The message.
-    pub message: Id,
-    /// The provider's code.
-    pub provider: String,
-    /// When it would have been sent.
-    pub at: Timestamp,
-    /// The envelope sender.
-    pub sender: String,
-    /// The envelope recipients.
-    pub recipients: Vec<String>,
-    /// The bytes that would have been sent.
-    pub body: Vec<u8>,
-}
-
-/// One declared thing in its stored form.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Declaration {
-    /// `app`, `channel`, `provider` or `setting`.
-    pub kind: String,
-    /// Its code; a setting's key.
-    pub code: String,
-    /// Its number, given by the store at first sight; ignored when applying.
-    pub no: u32,
-    /// The rest, as JSON whose secrets are sealed.
-    pub doc: String,
-}
-
-/// A plan in its stored form, applied in one transaction.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PlanChange {
-    /// SHA-256 of the plan file, hex.
-    pub hash: String,
-    /// What it declares; what it does not name stays.
-    pub declarations: Vec<Declaration>,
-    /// The people it declares.
-    pub users: Vec<User>,
 }
 
 /// Accepting and looking up.
