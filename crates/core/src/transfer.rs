@@ -1,17 +1,18 @@
 //! What moves when a deployment outgrows its store: everything that one store holds, as plain rows that the other takes in. The
 //! rows are neutral: nouns of this crate, neither store's tables. They come in [`Rows`] of one kind, each small enough to be
 //! one transaction, and both sides count what they have ([`Counts`]), so that a move is checked by what is there and not by
-//! what was sent.
+//! what was sent. What follows from other rows, such as how many rows an account's history has, is made anew on arrival.
 
 use std::collections::BTreeMap;
 
 use crate::{
+    account::{self, Follower},
     delivery::{State, Track},
     id::Id,
     message::{Message, Priority},
     pace::Meter,
     quota::{Account, Entry},
-    setup::{AppNo, ChannelNo, User},
+    setup::{AppNo, ChannelNo, ProviderNo, User},
     store::{Addressee, Attempt, Capture, Declaration},
     time::Timestamp,
 };
@@ -33,7 +34,7 @@ pub enum Rows {
     Keys(Vec<MovedKey>),
     /// What is declared, with its numbers.
     Declarations(Vec<Declaration>),
-    /// The last number given to each kind of declaration.
+    /// The last number given to each kind of declaration, to accounts (`account`), and as a tag (`follower`).
     Numberings(Vec<(String, u32)>),
     /// The version of what is declared, and the hash of the plan that was applied last.
     Setup {
@@ -54,6 +55,10 @@ pub enum Rows {
     Entries(Vec<(String, Id, Entry)>),
     /// For how long tokens of a pace are given out already.
     Meters(Vec<(String, Meter)>),
+    /// Accounts of the token API. Their tokens stay behind: whoever speaks by one logs in again.
+    Callers(Vec<account::Account>),
+    /// Those who follow official accounts, each with the provider that is the account.
+    Followers(Vec<(ProviderNo, Follower)>),
 }
 
 impl Rows {
@@ -75,6 +80,8 @@ impl Rows {
             Self::Accounts(rows) => rows.len(),
             Self::Entries(rows) => rows.len(),
             Self::Meters(rows) => rows.len(),
+            Self::Callers(rows) => rows.len(),
+            Self::Followers(rows) => rows.len(),
         }
     }
 
