@@ -51,12 +51,14 @@ pub(crate) async fn send(
     let Some(channel) = channel else { return nobody(Problem::Unfinished) };
     let calls = (kind == ChannelKind::Voice).then(|| Calls::of(resolved.all()));
     let submission = Submission {
-        app,
+        app: app.no,
         dialect: Dialect::Cmsi,
         operation: component.name(),
         user,
         channel,
+        client: String::new(),
         priority: Priority::default(),
+        windows: None,
         draft,
         idempotency: key,
     };
@@ -73,7 +75,7 @@ pub(crate) async fn send(
         }
         Err(Refusal::KeyReused) => Err(Problem::KeyReused.into()),
         Err(Refusal::Store(error)) => Err(not_stored(error)),
-        Err(error @ (Refusal::Ids(_) | Refusal::Seal(_))) => {
+        Err(error @ (Refusal::Ids(_) | Refusal::Seal(_) | Refusal::OverLimit(_))) => {
             tracing::warn!(%error, "a message could not be accepted");
             Err(Problem::NotStored.into())
         }

@@ -138,11 +138,15 @@ pub enum Reason {
     Restored,
     /// The account had sent as much as it may, or may not send at all.
     OverLimit,
+    /// The provider refused the recipient, who does not follow the official account.
+    NotFollowing,
+    /// The provider refused the recipient, whom the platform does not know.
+    NoSuchRecipient,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::RecipientRefused,
         Self::ContentRefused,
         Self::Deferred,
@@ -155,6 +159,8 @@ impl Reason {
         Self::NoAddress,
         Self::Restored,
         Self::OverLimit,
+        Self::NotFollowing,
+        Self::NoSuchRecipient,
     ];
 
     /// The stored and shown name.
@@ -172,6 +178,8 @@ impl Reason {
             Self::NoAddress => "no_address",
             Self::Restored => "restored",
             Self::OverLimit => "over_limit",
+            Self::NotFollowing => "not_following",
+            Self::NoSuchRecipient => "no_such_recipient",
         }
     }
 
@@ -365,6 +373,8 @@ fn finish(track: &Track, outcome: &Outcome, roll: Roll, policy: &Policy, now: Ti
         Outcome::Rejected(rejection) => {
             let reason = match rejection {
                 Rejection::Recipient => Reason::RecipientRefused,
+                Rejection::NotFollowing => Reason::NotFollowing,
+                Rejection::NoSuchRecipient => Reason::NoSuchRecipient,
                 Rejection::Content => Reason::ContentRefused,
             };
             Some(Track { state: State::Failed, reason: Some(reason), ..tried })

@@ -69,6 +69,10 @@ pub enum Scope {
 pub enum Rejection {
     /// The recipient.
     Recipient,
+    /// The recipient, who does not follow the official account (any more).
+    NotFollowing,
+    /// The recipient, whom the platform does not know.
+    NoSuchRecipient,
     /// The content.
     Content,
 }

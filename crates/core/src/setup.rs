@@ -11,7 +11,7 @@ use std::{
 
 use ipnet::IpNet;
 
-use crate::{cap::Cap, limits};
+use crate::{cap::Cap, limits, quota::Fit};
 
 mod provider;
 
@@ -181,7 +181,17 @@ pub struct Settings {
     pub cmsi_user_url: String,
     /// The public key (PEM) of the API gateway whose `X-Bkapi-JWT` is trusted; empty: none is.
     pub cmsi_jwt_key: String,
-    /// The zone of dates for readers, by its IANA name.
+    /// How long an iMSG handler waits for the outcome.
+    pub imsg_wait: Duration,
+    /// How long an iMSG token is good for.
+    pub imsg_token_ttl: Duration,
+    /// Whether anybody may register an account, or only an administrator.
+    pub imsg_open_register: bool,
+    /// Whether an account may change its own limits.
+    pub imsg_self_modify: bool,
+    /// What of a request has to fit under an account's limits.
+    pub imsg_fit: Fit,
+    /// The zone of dates for readers and of calendar days, by its IANA name.
     pub time_zone: String,
     /// How long history is kept.
     pub retention: Duration,
@@ -195,6 +205,11 @@ impl Default for Settings {
             cmsi_login_url: String::new(),
             cmsi_user_url: String::new(),
             cmsi_jwt_key: String::new(),
+            imsg_wait: Duration::from_secs(8),
+            imsg_token_ttl: Duration::from_secs(3_000),
+            imsg_open_register: false,
+            imsg_self_modify: false,
+            imsg_fit: Fit::First,
             time_zone: "Asia/Shanghai".to_owned(),
             retention: 90 * limits::TIME_TO_LIVE,
         }

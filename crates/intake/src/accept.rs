@@ -8,6 +8,7 @@ use std::{
 };
 
 use hongyan_core::{
+    account::AccountNo,
     address::Mailbox,
     cap::{Cap, Draw, Drawn},
     delivery::{State, Track},
@@ -15,6 +16,7 @@ use hongyan_core::{
     limits,
     message::{Message, MessageState},
     ports::{SealError, Sealer},
+    quota::{self, Admission},
     setup::{AppNo, Channel, ChannelNo, CurrentSetup, Setup, User},
     store::{Addressee, Batch, MessageRecord, Store, StoreError, Submitted},
     time::{Clock, Timestamp},
@@ -69,6 +71,9 @@ pub enum Refusal {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The account's limits have no room for it.
+    #[error("over the account's limits")]
+    OverLimit(quota::Refusal),
     /// A secret in the content cannot be sealed.
     #[error("a secret cannot be sealed: {0}")]
     Seal(#[from] SealError),
@@ -126,7 +131,7 @@ impl Intake {
         let shared = std::mem::take(&mut resolved.shared);
         let (dialect, channel) = (submission.dialect, Arc::clone(&submission.channel));
         let now = self.now();
-        let key = submission.idempotency.as_ref().map(|idempotency| (submission.app.no, idempotency.key.clone()));
+        let key = submission.idempotency.as_ref().map(|idempotency| (submission.app, idempotency.key.clone()));
         let batch = self.batch(submission, resolved, now)?;
         let id = batch.message.id;
         let waiter = Waiter::new(&batch, patience);
@@ -135,6 +140,7 @@ impl Intake {
 
         match self.deps.store.submit(batch, now).await? {
             Submitted::KeyReused => Err(Refusal::KeyReused),
+            Submitted::OverLimit(refusal) => Err(Refusal::OverLimit(refusal)),
             Submitted::Seen(first) => {
                 drop(ticket);
                 self.replay(first, channel.no, key, &shared, patience).await
@@ -162,39 +168,54 @@ impl Intake {
     fn batch(&self, submission: Submission, resolved: Resolved, now: Timestamp) -> Result<Batch, Refusal> {
         let setup = self.deps.setup.get();
         let mut draft = submission.draft;
-        if let Draft::Mail(mail) = &mut draft
+        let is_for_each = matches!(draft, Draft::Mails(_));
+        if let Draft::Mail(mail) | Draft::Mails(mail) = &mut draft
             && mail.from.is_none()
         {
             mail.from = sender_of(&setup, &submission.channel);
         }
-        let bucket = submission
-            .idempotency
-            .as_ref()
-            .map_or_else(|| self.deps.ids.home(), |key| bucket_of_key(submission.app.no, &key.key));
+        let account = AccountNo::of_app(submission.app);
+        let bucket = match (account, &submission.idempotency) {
+            (Some(account), _) => account.bucket(),
+            (None, Some(key)) => bucket_of_key(submission.app, &key.key),
+            (None, None) => self.deps.ids.home(),
+        };
         let first_page = (resolved.to.len() + resolved.cc.len()).min(limits::PAGE_RECIPIENTS_MAX);
         let id = self.deps.ids.block(1 + first_page, bucket, now)?;
         let (content, attachments) = draft.render(&resolved, id, now, &*self.deps.sealer)?;
         let mut addressees: Vec<Addressee> = resolved.to.into_iter().chain(resolved.cc).collect();
         let rest = addressees.split_off(first_page);
         let expires = now + limits::TIME_TO_LIVE;
+        let sent = addressees.iter().chain(&rest).filter(|addressee| addressee.skipped.is_none()).count();
+        let admission = account.zip(submission.windows).map(|(account, windows)| Admission {
+            account: account.windows(),
+            id,
+            amount: u32::try_from(sent).unwrap_or(u32::MAX),
+            hour_max: windows.per_hour,
+            day_max: windows.per_day,
+            day: windows.day,
+            fit: windows.fit,
+        });
         Ok(Batch {
             message: Message {
                 id,
-                app: submission.app.no,
+                app: submission.app,
                 dialect: submission.dialect,
                 operation: submission.operation.to_owned(),
                 user: submission.user,
+                client: submission.client,
                 priority: submission.priority,
                 state: if rest.is_empty() { MessageState::Expanded } else { MessageState::Expanding },
                 accepted: now,
                 expires,
             },
             idempotency: submission.idempotency,
+            admission,
             channel: submission.channel.no,
             content: Arc::new(content),
             attachments: Arc::new(attachments),
             page: deliveries(addressees, id.plus(1), now, expires),
-            parcel_max: setup.call_recipients_max(&submission.channel),
+            parcel_max: if is_for_each { 1 } else { setup.call_recipients_max(&submission.channel) },
             rest,
         })
     }

@@ -23,5 +23,5 @@ pub use expand::Expander;
 pub use metrics::IntakeMetrics;
 pub use poll::OutcomePoller;
 pub use receipt::{Receipt, RecipientOutcome};
-pub use submission::{Audience, Draft, MailDraft, NoticeDraft, Resolved, Submission, Target};
+pub use submission::{Audience, Draft, MailDraft, NoticeDraft, Resolved, Submission, Target, Windows};
 pub use waiting::Waiting;

@@ -13,7 +13,8 @@ use hongyan_core::{
     id::Id,
     message::{Dialect, Idempotency, Priority},
     ports::{SealError, Sealer},
-    setup::{App, Channel, ChannelKind, Secret, User},
+    quota::{Day, Fit},
+    setup::{AppNo, Channel, ChannelKind, Secret, User},
     store::Addressee,
     time::Timestamp,
 };
@@ -21,8 +22,8 @@ use hongyan_core::{
 /// A request, understood and checked by its dialect.
 #[derive(Clone, Debug)]
 pub struct Submission {
-    /// The calling app.
-    pub app: Arc<App>,
+    /// The calling app, or the number of an account as one.
+    pub app: AppNo,
     /// The API it came by.
     pub dialect: Dialect,
     /// The operation of that API.
@@ -31,12 +32,29 @@ pub struct Submission {
     pub user: String,
     /// The channel it goes by.
     pub channel: Arc<Channel>,
+    /// The address from which it called; empty where the API does not tell it again.
+    pub client: String,
     /// How urgent it is.
     pub priority: Priority,
+    /// The limits of the account that speaks; absent: it has none.
+    pub windows: Option<Windows>,
     /// What it says.
     pub draft: Draft,
     /// The caller's key, if it sent one.
     pub idempotency: Option<Idempotency>,
+}
+
+/// The limits under which a request of an account is admitted, in the commit that stores it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// Recipients in any 60 minutes.
+    pub per_hour: u32,
+    /// Recipients in the day.
+    pub per_day: u32,
+    /// The day of now.
+    pub day: Day,
+    /// What has to fit.
+    pub fit: Fit,
 }
 
 /// Whom a request means.
@@ -65,8 +83,10 @@ pub enum Target {
 /// What a message says before its recipients are known.
 #[derive(Clone, Debug)]
 pub enum Draft {
-    /// A mail.
+    /// One mail to all.
     Mail(MailDraft),
+    /// A mail to each, who sees nobody else.
+    Mails(MailDraft),
     /// A short text.
     Text(Text),
     /// A notice.
@@ -192,6 +212,7 @@ impl Draft {
     ) -> Result<(Content, Vec<Vec<u8>>), SealError> {
         match self {
             Self::Mail(mail) => Ok(mail.render(resolved, now)),
+            Self::Mails(mail) => Ok(mail.render(&Resolved::default(), now)),
             Self::Text(text) => Ok((Content::Text(text), Vec::new())),
             Self::Notice(draft) => {
                 let NoticeDraft { mut notice, agent_secret } = draft;

@@ -25,8 +25,8 @@ pub(crate) enum Class {
     Busy,
     /// Slow down.
     Throttled(Scope),
-    /// Never to this recipient.
-    Recipient,
+    /// Never to this recipient, for this reason.
+    Recipient(Rejection),
     /// Never this text.
     Content,
     /// The account or the settings are wrong.
@@ -97,7 +97,8 @@ impl Codes {
                 scope,
                 until: asked.map_or_else(|| row.wait.until(words, now), |asked| now + asked),
             },
-            Class::Recipient | Class::Split => Outcome::Rejected(Rejection::Recipient),
+            Class::Recipient(why) => Outcome::Rejected(why),
+            Class::Split => Outcome::Rejected(Rejection::Recipient),
             Class::Content => Outcome::Rejected(Rejection::Content),
             Class::Configuration => Outcome::Misconfigured,
             // Who asks for the outcome of a success has found it where none can be.
@@ -138,7 +139,9 @@ fn parse(line: &'static str) -> Option<(&'static str, Row)> {
         "busy" => Class::Busy,
         "throttled" => Class::Throttled(Scope::Provider),
         "throttled-recipient" => Class::Throttled(Scope::Recipient),
-        "recipient" => Class::Recipient,
+        "recipient" => Class::Recipient(Rejection::Recipient),
+        "not-following" => Class::Recipient(Rejection::NotFollowing),
+        "no-such-recipient" => Class::Recipient(Rejection::NoSuchRecipient),
         "content" => Class::Content,
         "config" => Class::Configuration,
         "unknown" => Class::Unknown,

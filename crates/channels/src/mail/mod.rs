@@ -5,6 +5,8 @@
 //! headers, RFC 2231 in parameters, base64 or quoted-printable in bodies) and never spliced. The core types were checked at the
 //! edge; everything that ends up in a header is made harmless here once more.
 
+use std::borrow::Cow;
+
 use hongyan_core::{
     address::{AddressError, EmailAddress, Mailbox},
     channel::Parcel,
@@ -126,8 +128,15 @@ impl Composer {
 
         let carried: usize = parcel.attachments.iter().map(Vec::len).sum();
         let mut bytes = Vec::with_capacity(2048 + carried / 2 * 3);
-        write_headers(&mut bytes, mail, from, parcel.message)?;
-        parts::write_body(&mut bytes, mail, &parcel.attachments, parcel.message, from.address.domain());
+        // A mail to everybody is one message, however many parcels carry it; one to each is one for each.
+        let (to, id) = if mail.to.is_empty() {
+            let each = parcel.recipients.iter().map(|recipient| recipient.address.clone());
+            (Cow::Owned(each.collect::<Vec<_>>()), parcel.id)
+        } else {
+            (Cow::Borrowed(&mail.to[..]), parcel.message)
+        };
+        write_headers(&mut bytes, mail, &to, from, id)?;
+        parts::write_body(&mut bytes, mail, &parcel.attachments, id, from.address.domain());
         if let Some(signer) = &self.signer {
             signer.sign(&mut bytes);
         }
@@ -147,19 +156,19 @@ impl Composer {
     }
 }
 
-fn write_headers(out: &mut Vec<u8>, mail: &Mail, from: &Mailbox, message: Id) -> Result<(), ComposeError> {
+fn write_headers(out: &mut Vec<u8>, mail: &Mail, to: &[String], from: &Mailbox, id: Id) -> Result<(), ComposeError> {
     let date = Date::new((mail.date / 1000).clamp(0, DATE_MAX_S)).to_rfc822();
     Header::begin(out, "Date").token(&date).end();
     let mut header = Header::begin(out, "From");
     header.mailbox(&from.name, &from.address, "");
     header.end();
-    for (name, addresses) in [("To", &mail.to), ("Cc", &mail.cc)] {
+    for (name, addresses) in [("To", to), ("Cc", &mail.cc)] {
         write_addresses(out, name, addresses)?;
     }
     let mut header = Header::begin(out, "Subject");
     header.text(&mail.subject);
     header.end();
-    Header::begin(out, "Message-ID").token(&format!("<{message}.hongyan@{}>", ascii_domain(&from.address))).end();
+    Header::begin(out, "Message-ID").token(&format!("<{id}.hongyan@{}>", ascii_domain(&from.address))).end();
     Header::begin(out, "MIME-Version").token("1.0").end();
     Ok(())
 }

@@ -77,12 +77,14 @@ fn a_field_holds_one_part_only() {
 fn every_code_of_the_contract_has_its_class() {
     assert_sound(&[CODES]);
     let codes = Codes::parse(&[CODES]);
-    let listed: [(Class, &[i64]); 8] = [
+    let listed: [(Class, &[i64]); 10] = [
         (Class::Refresh, &[40001, 40014, 42001]),
         (Class::Transient, &[-1, -1000, 61450]),
         (Class::Throttled(Scope::Provider), &[45011, 45009]),
         (Class::Throttled(Scope::Recipient), &[45066]),
-        (Class::Recipient, &[40003, 43004, 43019, 46004, 48002, 50005, 43101, 45015, 45047]),
+        (Class::Recipient(Rejection::NoSuchRecipient), &[40003]),
+        (Class::Recipient(Rejection::NotFollowing), &[43004, 50005]),
+        (Class::Recipient(Rejection::Recipient), &[43019, 46004, 48002, 43101, 45015, 45047]),
         (
             Class::Content,
             &[

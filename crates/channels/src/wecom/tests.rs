@@ -66,7 +66,7 @@ fn the_bytes_of_a_request_are_stable_and_raw_utf8() {
 fn every_code_of_the_contract_has_its_class() {
     assert_sound(&[CODES]);
     let codes = Codes::parse(&[CODES]);
-    let recipient = [Class::Recipient, Class::Split];
+    let recipient = [Class::Recipient(Rejection::Recipient), Class::Split];
     let listed: [(&[Class], &[i64]); 7] = [
         (&[Class::Refresh], &[40014, 42001, 40001]),
         (&[Class::Transient], &[-1, 6000, 301070]),
@@ -82,7 +82,11 @@ fn every_code_of_the_contract_has_its_class() {
             assert!(class.is_some_and(|class| classes.contains(&class)), "{code}: {class:?}");
         }
     }
-    assert_eq!(codes.class("81013"), Some(Class::Recipient), "it is about all of them: there is nothing to split");
+    assert_eq!(
+        codes.class("81013"),
+        Some(Class::Recipient(Rejection::Recipient)),
+        "it is about all of them: there is nothing to split"
+    );
 }
 
 #[test]
