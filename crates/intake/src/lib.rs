@@ -10,17 +10,21 @@
 //! from the [`OutcomePoller`] where another one did.
 
 mod accept;
+mod account;
 mod expand;
 mod metrics;
 mod page;
+mod password;
 mod poll;
 mod receipt;
 mod submission;
 mod waiting;
 
 pub use accept::{Intake, IntakeDeps, Refusal};
+pub use account::{ACCOUNT_NAME_CHARS_MAX, LIMIT_MAX, PER_DAY, PER_HOUR, account_name};
 pub use expand::Expander;
 pub use metrics::IntakeMetrics;
+pub use password::{PASSWORD_BYTES_MAX, PasswordError, Passwords, generate_password};
 pub use poll::OutcomePoller;
 pub use receipt::{Receipt, RecipientOutcome};
 pub use submission::{Audience, Draft, MailDraft, NoticeDraft, Resolved, Submission, Target, Windows};
