@@ -20,6 +20,10 @@
 //! | [`custody`] | access tokens: who fetches, what is kept |
 //! | [`secrets`] | secrets in what messages say, and their erasure |
 //! | [`doubts`] | deliveries whose outcome nobody knows |
+//! | [`accounts`] | accounts of the token API, and their tokens |
+//! | [`admission`] | what accounts may send, counted in the commit that stores it and given back where it fails |
+//! | [`history`] | what accounts have sent: pages, filters, totals |
+//! | [`followers`] | tags of those who follow official accounts |
 //! | [`model`] | random histories against a small model |
 //!
 //! Tests that need a PostgreSQL server have one by [`postgres`].
@@ -32,10 +36,14 @@ use async_trait::async_trait;
 use hongyan_core::store::Store;
 
 pub mod accept;
+pub mod accounts;
+pub mod admission;
 pub mod caps;
 pub mod custody;
 pub mod deliver;
 pub mod doubts;
+pub mod followers;
+pub mod history;
 pub mod keep;
 pub mod limits;
 pub mod model;
@@ -103,6 +111,15 @@ macro_rules! conformance {
                 secrets_are_erased_in_steps, what_is_gone_has_no_secrets;
             doubts: a_doubt_names_the_last_try, a_crash_leaves_a_doubt_without_a_provider, doubts_are_listed_in_pages,
                 a_receipt_settles_a_doubt, what_was_restored_is_no_doubt;
+            accounts: keeps_accounts, names_and_contacts_are_one_accounts, one_of_many_has_a_name, accounts_change,
+                a_number_is_never_given_again, tokens_count_until_something_ends_them, tokens_last_their_time,
+                a_token_is_kept_for_the_password_that_was_checked;
+            admission: exactly_what_fits_is_stored, a_refusal_leaves_nothing, a_repeat_does_not_count,
+                what_fails_for_good_is_given_back, each_recipient_is_given_back_once, what_fails_late_counts_nowhere_twice,
+                one_account_pays_for_itself;
+            history: rows_say_what_happened, accounts_see_their_own, filters_select, totals_follow_what_is_kept,
+                selected_rows_are_counted_so_far;
+            followers: tags_are_given_once, tags_have_no_gaps, who_left_is_known;
         );
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn random_limits_agree() {

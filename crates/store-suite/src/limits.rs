@@ -17,16 +17,12 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 
-use crate::{Bench, world::World};
+use crate::{
+    Bench,
+    world::{World, day},
+};
 
 const MINUTE: Duration = Duration::from_secs(60);
-const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
-
-/// The day of a moment, in UTC.
-fn day(now: Timestamp) -> Day {
-    let begin = now.ms().div_euclid(DAY_MS) * DAY_MS;
-    Day { begin: Timestamp::from_ms(begin), end: Timestamp::from_ms(begin + DAY_MS) }
-}
 
 fn id(n: usize) -> Id {
     Id::from_i64(i64::try_from(n).expect("small") + 1).expect("positive")

@@ -25,7 +25,7 @@ pub(crate) fn rest(people: usize) -> Vec<Addressee> {
 /// The next page of an expansion, as intake makes it.
 pub(crate) fn page(world: &World<'_>, expansion: &Expansion, size: usize) -> Page {
     let people: Vec<_> = expansion.rest.iter().skip(expansion.cursor).take(size).collect();
-    let first = world.ids.block(people.len(), 0, world.now).expect("ids");
+    let first = world.ids.block(people.len(), expansion.message.id.bucket(), world.now).expect("ids");
     let expires = expansion.message.expires;
     let deliveries = people.iter().enumerate().map(|(n, who)| NewDelivery {
         id: first.plus(n),

@@ -13,6 +13,7 @@ use std::{
 };
 
 use hongyan_core::{
+    account::AccountNo,
     content::{Body, Content, Mail},
     delivery::{Event, Policy, Reason, Repeat, State, Track},
     id::{Id, IdSource, IdsExhausted},
@@ -20,6 +21,7 @@ use hongyan_core::{
     message::{Dialect, Idempotency, Message, MessageState, Priority},
     outcome::{Fault, Outcome, Receipts},
     ports::{Desk, Moved, Progress},
+    quota::{Admission, Day, Fit, Sums},
     retry::{RetrySchedule, Roll},
     setup::{AppNo, ChannelNo, ProviderNo},
     store::{
@@ -90,7 +92,9 @@ impl<'a> World<'a> {
 
     /// A request as `order` says, with ids of its own.
     pub fn batch(&self, order: &Order) -> Batch {
-        let id = self.ids.block(order.to.len() + 1, 0, self.now).expect("ids");
+        let account = AccountNo::of_app(order.app);
+        let bucket = account.map_or(0, AccountNo::bucket);
+        let id = self.ids.block(order.to.len() + 1, bucket, self.now).expect("ids");
         let expires = self.now + order.lives;
         let page = order.to.iter().enumerate().map(|(n, to)| NewDelivery {
             id: id.plus(n + 1),
@@ -109,6 +113,7 @@ impl<'a> World<'a> {
                 dialect: Dialect::Cmsi,
                 operation: "send_mail".into(),
                 user: "admin".into(),
+                client: order.client.clone(),
                 priority: order.priority,
                 state: if order.rest.is_empty() { MessageState::Expanded } else { MessageState::Expanding },
                 accepted: self.now,
@@ -118,6 +123,15 @@ impl<'a> World<'a> {
                 .key
                 .as_ref()
                 .map(|(key, fingerprint)| Idempotency { key: key.clone(), fingerprint: [*fingerprint; 32] }),
+            admission: order.limits.map(|(hour_max, day_max, fit)| Admission {
+                account: account.expect("an account's").windows(),
+                id,
+                amount: u32::try_from(order.to.len() - order.skipped.len()).expect("few"),
+                hour_max,
+                day_max,
+                day: day(self.now),
+                fit,
+            }),
             channel: order.channel,
             content: Arc::new(content(&order.text)),
             attachments: Arc::new(order.attachments.clone()),
@@ -193,6 +207,11 @@ impl<'a> World<'a> {
         self.read(message).await.deliveries.iter().map(|delivery| delivery.track.state).collect()
     }
 
+    /// What an account has used of its windows.
+    pub async fn used(&self, account: AccountNo) -> Sums {
+        self.store().window_used(account.windows(), day(self.now), self.now).await.expect("answers")
+    }
+
     /// Ready deliveries of a channel, by the store's counters.
     pub async fn depth(&self, channel: ChannelNo) -> u64 {
         let depths = self.store().depths().await.expect("counts");
@@ -215,6 +234,9 @@ pub struct Order {
     pub key: Option<(String, u8)>,
     pub parcel_max: usize,
     pub rest: Vec<Addressee>,
+    pub client: String,
+    /// What its account may send in an hour and in a day, and what has to fit; what is not skipped counts.
+    pub limits: Option<(u32, u32, Fit)>,
 }
 
 /// A request to these recipients, due now, for a day.
@@ -232,12 +254,26 @@ pub fn to(recipients: &[&str]) -> Order {
         key: None,
         parcel_max: PAGE_RECIPIENTS_MAX,
         rest: Vec::new(),
+        client: String::new(),
+        limits: None,
     }
 }
 
 impl Order {
     pub fn app(self, app: u32) -> Self {
         Self { app: AppNo(app), ..self }
+    }
+
+    pub fn account(self, account: AccountNo) -> Self {
+        Self { app: account.as_app(), ..self }
+    }
+
+    pub fn limits(self, hour_max: u32, day_max: u32, fit: Fit) -> Self {
+        Self { limits: Some((hour_max, day_max, fit)), ..self }
+    }
+
+    pub fn skipped(self, skipped: &[&str]) -> Self {
+        Self { skipped: skipped.iter().map(|who| (*who).to_owned()).collect(), ..self }
     }
 
     pub fn channel(self, channel: ChannelNo) -> Self {
@@ -263,6 +299,13 @@ impl Order {
     pub fn key(self, key: &str, fingerprint: u8) -> Self {
         Self { key: Some((key.into(), fingerprint)), ..self }
     }
+}
+
+/// The day of a moment, in UTC.
+pub fn day(now: Timestamp) -> Day {
+    const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+    let begin = now.ms().div_euclid(DAY_MS) * DAY_MS;
+    Day { begin: Timestamp::from_ms(begin), end: Timestamp::from_ms(begin + DAY_MS) }
 }
 
 pub fn content(text: &str) -> Content {
@@ -420,12 +463,14 @@ pub fn sample(ids: &IdSource, now: Timestamp, text: &str) -> Result<Batch, IdsEx
             dialect: Dialect::Cmsi,
             operation: "send_mail".into(),
             user: "admin".into(),
+            client: String::new(),
             priority: Priority::Middle,
             state: MessageState::Expanded,
             accepted: now,
             expires,
         },
         idempotency: None,
+        admission: None,
         channel: MAIL,
         content: Arc::new(content(text)),
         attachments: Arc::default(),
