@@ -19,9 +19,10 @@ mod poll;
 mod receipt;
 mod submission;
 mod waiting;
+pub mod wire;
 
 pub use accept::{Intake, IntakeDeps, Refusal};
-pub use account::{ACCOUNT_NAME_CHARS_MAX, LIMIT_MAX, PER_DAY, PER_HOUR, account_name};
+pub use account::{AccountBook, AccountError, LIMIT_MAX, NewAccount, PER_DAY, PER_HOUR, WithPassword, account_name};
 pub use expand::Expander;
 pub use metrics::IntakeMetrics;
 pub use password::{PASSWORD_BYTES_MAX, PasswordError, Passwords, generate_password};
