@@ -148,6 +148,8 @@ pub struct Follower {
 
 /// The number of the first tag (`contracts/imsg.md` 2.5).
 pub const FIRST_TAG: u32 = 10_001;
+/// What stands before the number in a tag.
+pub const TAG_PREFIX: &str = "iMSG-";
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,7 @@ mod provider;
 
 pub use provider::{
     AliyunProvider, CaptureProvider, Dkim, NoticeFields, Provider, ProviderKind, SmsTemplate, SmtpProvider,
-    TencentProvider, TencentVoiceProvider, TestProvider, Tls, WechatProvider, WecomProvider,
+    TencentProvider, TencentVoiceProvider, TestProvider, Tls, WechatCallback, WechatProvider, WecomProvider,
 };
 
 /// An app's number in the store. It never changes and is never used again.

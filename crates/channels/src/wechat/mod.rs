@@ -4,6 +4,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `message` | what a notice says in the fields of a template, and the request that carries it |
+//! | [`callback`] | what an account calls us with |
 //! | `codes.tsv` | what each errcode means |
 
 use std::{sync::Arc, time::Duration};
@@ -28,6 +29,7 @@ use crate::{
     weixin::{Answer, Grant, Weixin, not_mine},
 };
 
+pub mod callback;
 mod message;
 
 use message::{Data, To};

@@ -30,6 +30,7 @@ pub fn keys(base_url: &str) -> WechatProvider {
         template: "TPL".into(),
         fields: NoticeFields::default(),
         base_url: base_url.to_owned(),
+        callback: None,
     }
 }
 

@@ -157,6 +157,19 @@ pub struct WechatProvider {
     pub fields: NoticeFields,
     /// Where its API is, without a slash at the end.
     pub base_url: String,
+    /// By what its calls are known; absent: it makes none.
+    pub callback: Option<WechatCallback>,
+}
+
+/// By what the calls of a WeChat official account are known (`contracts/providers.md` 1.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WechatCallback {
+    /// The part of its calls' path that nobody can guess.
+    pub secret: Secret,
+    /// Signs every call.
+    pub token: Secret,
+    /// The EncodingAESKey, 43 characters; absent: calls are not encrypted.
+    pub aes_key: Option<Secret>,
 }
 
 /// The fields of an official account's template that hold the parts of a notice; an empty name leaves that part out.

@@ -83,6 +83,15 @@ pub struct ProviderPlan {
     pub template: Option<String>,
     /// wechat: which fields of the template hold a notice's parts.
     pub fields: Option<FieldsPlan>,
+    /// wechat: the token (令牌) of the account's server configuration, by which it signs its calls. Sealed in the store. Absent: it
+    /// makes none.
+    pub token: Option<String>,
+    /// wechat: the EncodingAESKey of the account's server configuration, where its mode is compatible or safe: calls that are
+    /// not encrypted are then refused. Sealed in the store.
+    pub aes_key: Option<String>,
+    /// wechat: the end of the path of the account's calls, `/callbacks/CODE/SECRET`: at least 16 letters, digits, `-` or `_` that
+    /// nobody can guess. Sealed in the store. Goes with `token`.
+    pub callback_secret: Option<String>,
     /// aliyun: the name of that variable. Default `content`.
     pub variable: Option<String>,
     /// aliyun, tencent: the provider's templates that stand for ours, by our codes.
@@ -136,6 +145,9 @@ impl Default for ProviderPlan {
             app_secret: None,
             template: None,
             fields: None,
+            token: None,
+            aes_key: None,
+            callback_secret: None,
             variable: None,
             templates: None,
             sign: None,
@@ -256,6 +268,24 @@ impl ProviderPlan {
             "duplicate_check is between 2m and 4h"
         );
         ensure!(self.play_times.is_none_or(|times| (1..=3).contains(&times)), "play_times is 1, 2 or 3");
+        self.check_callback()
+    }
+
+    /// What the calls of an official account are known by (`contracts/providers.md` 1.5).
+    fn check_callback(&self) -> anyhow::Result<()> {
+        ensure!(self.token.is_some() == self.callback_secret.is_some(), "give token and callback_secret, or neither");
+        ensure!(self.token.is_some() || self.aes_key.is_none(), "aes_key goes with token and callback_secret");
+        if let Some(token) = &self.token {
+            let is_plain = token.bytes().all(|byte| byte.is_ascii_alphanumeric());
+            ensure!(is_plain && (3..=32).contains(&token.len()), "token is 3 to 32 letters or digits");
+        }
+        if let Some(key) = &self.aes_key {
+            ensure!(hongyan_channels::wechat::callback::is_key(key), "aes_key is no EncodingAESKey of 43 characters");
+        }
+        if let Some(secret) = &self.callback_secret {
+            let is_plain = secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+            ensure!(is_plain && secret.len() >= 16, "callback_secret is at least 16 letters, digits, - or _");
+        }
         Ok(())
     }
 
@@ -297,6 +327,9 @@ impl ProviderPlan {
             must("app_secret", text(&self.app_secret), WECHAT),
             must("template", text(&self.template), &["wechat", "aliyun", "tencent", "tencent_voice"]),
             may("fields", self.fields.is_some(), WECHAT),
+            may("token", self.token.is_some(), WECHAT),
+            may("aes_key", self.aes_key.is_some(), WECHAT),
+            may("callback_secret", self.callback_secret.is_some(), WECHAT),
             may("variable", self.variable.is_some(), ALIYUN),
             may("templates", self.templates.is_some(), SMS),
             must("sign", text(&self.sign), SMS),
@@ -316,6 +349,9 @@ impl ProviderPlan {
         self.password = seal("password", self.password)?;
         self.corp_secret = seal("corp_secret", self.corp_secret)?;
         self.app_secret = seal("app_secret", self.app_secret)?;
+        self.token = seal("token", self.token)?;
+        self.aes_key = seal("aes_key", self.aes_key)?;
+        self.callback_secret = seal("callback_secret", self.callback_secret)?;
         self.access_secret = seal("access_secret", self.access_secret)?;
         self.secret_key = seal("secret_key", self.secret_key)?;
         if let Some(dkim) = &mut self.dkim {

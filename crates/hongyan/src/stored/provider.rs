@@ -7,7 +7,7 @@ use hongyan_core::{
     delivery::Repeat,
     setup::{
         AliyunProvider, CaptureProvider, Dkim, NoticeFields, Provider, ProviderKind, ProviderNo, Secret, SmsTemplate,
-        SmtpProvider, TencentProvider, TencentVoiceProvider, TestProvider, Tls, WechatProvider, WecomProvider,
+        SmtpProvider, TencentProvider, TencentVoiceProvider, TestProvider, Tls, WechatCallback, WechatProvider, WecomProvider,
     },
     store::Declaration,
 };
@@ -70,6 +70,7 @@ fn wecom(plan: ProviderPlan, vault: &Vault) -> anyhow::Result<WecomProvider> {
 }
 
 fn wechat(plan: ProviderPlan, vault: &Vault) -> anyhow::Result<WechatProvider> {
+    let callback = plan.callback_secret.as_deref().map(|secret| wechat_callback(&plan, secret, vault)).transpose()?;
     let FieldsPlan { heading, message, date, remark } = plan.fields.unwrap_or_default();
     Ok(WechatProvider {
         app_secret: unseal(vault, &plan.code, "app_secret", &plan.app_secret.unwrap_or_default())?,
@@ -77,6 +78,16 @@ fn wechat(plan: ProviderPlan, vault: &Vault) -> anyhow::Result<WechatProvider> {
         template: plan.template.unwrap_or_default(),
         fields: NoticeFields { heading, message, date, remark },
         base_url: url(plan.base_url, "https://api.weixin.qq.com"),
+        callback,
+    })
+}
+
+fn wechat_callback(plan: &ProviderPlan, secret: &str, vault: &Vault) -> anyhow::Result<WechatCallback> {
+    let unseal = |field: &str, sealed: &str| unseal(vault, &plan.code, field, sealed);
+    Ok(WechatCallback {
+        secret: unseal("callback_secret", secret)?,
+        token: unseal("token", plan.token.as_deref().unwrap_or_default())?,
+        aes_key: plan.aes_key.as_deref().map(|sealed| unseal("aes_key", sealed)).transpose()?,
     })
 }
 

@@ -1,0 +1,1 @@
+//! Signatures, ages, envelopes, documents and what they say.
