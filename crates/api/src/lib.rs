@@ -1,6 +1,7 @@
-//! The native `/v1` API: in this version the look-up of a message with its life line, what capture providers kept, and the nodes
-//! of the store. All need the administrator's token. Replies are JSON; errors are problem details (RFC 9457).
+//! The native `/v1` API: in this version the look-up of a message with its life line, what capture providers kept, the nodes
+//! of the store, and the accounts of the token API. All need the administrator's token. Replies are JSON; errors are problem details (RFC 9457).
 
+mod accounts;
 mod auth;
 mod captures;
 mod messages;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 pub use auth::AdminToken;
 use axum::{Router, middleware, routing::get};
 use hongyan_core::{setup::CurrentSetup, store::Store};
+use hongyan_intake::AccountBook;
 pub use messages::parse_message_id;
 pub use problem::Problem;
 
@@ -23,6 +25,8 @@ pub struct Api {
     pub store: Arc<dyn Store>,
     /// What is declared: the codes of apps, channels and providers.
     pub setup: Arc<CurrentSetup>,
+    /// The accounts of the token API.
+    pub accounts: Arc<AccountBook>,
 }
 
 /// The routes under `/v1`, guarded by the administrator's token.
@@ -31,6 +35,7 @@ pub fn router(api: Api, admin: AdminToken) -> Router {
         .route("/v1/messages/{id}", get(messages::read))
         .route("/v1/captures", get(captures::list))
         .route("/v1/nodes", get(nodes::list))
+        .merge(accounts::routes())
         .fallback(|| async { Problem::not_found("there is no such path under /v1") })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(middleware::from_fn_with_state(admin, auth::require_admin))

@@ -7,8 +7,9 @@ use axum::{
     extract::{Path, State},
 };
 use hongyan_core::{
+    account::AccountNo,
     id::Id,
-    setup::Setup,
+    setup::{AppNo, Setup},
     store::{Attempt, DeliveryRecord, MessageRecord},
     time::Timestamp,
 };
@@ -21,7 +22,7 @@ use crate::{Api, problem::Problem, wire};
 pub(crate) struct MessageView {
     #[serde(serialize_with = "wire::id")]
     id: Id,
-    /// Code of the app; its number where it is no longer declared.
+    /// Code of the app, or name of the account; its number where it is gone.
     app: String,
     dialect: &'static str,
     operation: String,
@@ -73,7 +74,18 @@ pub(crate) async fn read(State(api): State<Api>, Path(id): Path<String>) -> Resu
         .ok_or_else(|| Problem::bad_request("a message's id is a decimal number or a whole request_id"))?;
     let record = api.store.message_read(id).await?;
     let record = record.ok_or_else(|| Problem::not_found(format!("there is no message {id}")))?;
-    Ok(Json(view(record, &api.setup.get())))
+    let setup = api.setup.get();
+    let app = caller(&api, &setup, record.message.app).await?;
+    Ok(Json(view(record, app, &setup)))
+}
+
+/// Whose message it is.
+async fn caller(api: &Api, setup: &Setup, app: AppNo) -> Result<String, Problem> {
+    if let Some(account) = AccountNo::of_app(app) {
+        let names = api.store.account_names(vec![account]).await?;
+        return Ok(names.into_iter().next().map_or_else(|| account.0.to_string(), |(_, name)| name));
+    }
+    Ok(setup.app_by_no(app).map_or_else(|| app.0.to_string(), |app| app.code.clone()))
 }
 
 /// A message's id from its decimal form, or from a whole CMSI `request_id` (32 hex digits, of which the last 16 are the id;
@@ -85,7 +97,7 @@ pub fn parse_message_id(text: &str) -> Option<Id> {
     text.parse().ok()
 }
 
-fn view(record: MessageRecord, setup: &Setup) -> MessageView {
+fn view(record: MessageRecord, app: String, setup: &Setup) -> MessageView {
     let MessageRecord { message, channel, deliveries } = record;
     let mut tally = HashMap::new();
     for delivery in &deliveries {
@@ -93,7 +105,7 @@ fn view(record: MessageRecord, setup: &Setup) -> MessageView {
     }
     MessageView {
         id: message.id,
-        app: setup.app_by_no(message.app).map_or_else(|| message.app.0.to_string(), |app| app.code.clone()),
+        app,
         dialect: message.dialect.as_str(),
         operation: message.operation,
         user: message.user,

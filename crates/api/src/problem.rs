@@ -34,8 +34,23 @@ impl Problem {
 
     /// 405.
     pub fn method_not_allowed() -> Self {
-        let detail = "this path is read with GET".to_owned();
+        let detail = "this path has another method".to_owned();
         Self { status: StatusCode::METHOD_NOT_ALLOWED, title: "Method not allowed", detail }
+    }
+
+    /// 409: something that is there stands against it.
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::CONFLICT, title: "Conflict", detail: detail.into() }
+    }
+
+    /// 413: the body is too large, or broke off.
+    pub fn bad_body(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::PAYLOAD_TOO_LARGE, title: "Content too large", detail: detail.into() }
+    }
+
+    /// 503: it cannot be done for now.
+    pub fn unavailable(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, title: "Unavailable", detail: detail.into() }
     }
 }
 
