@@ -1,18 +1,11 @@
 //! What an app may do, and how often (section 3: after the user, before the form): from where it may call, which components it
 //! may use, how many requests it may make in any span of time, exact across nodes.
 
-use std::net::IpAddr;
-
 use axum::http::Extensions;
 use hongyan_core::{cap::Drawn, setup::App};
-use hongyan_intake::Intake;
+use hongyan_intake::{Intake, wire::ClientAddress};
 
 use crate::{error::Problem, route::Component};
-
-/// Where a request comes from, as an extension of it: the address of the connection, or what a proxy that the operator trusts
-/// says that it is. A request without one comes from nowhere that any list of addresses holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClientAddress(pub IpAddr);
 
 /// Whether `app` may use `component` now, from there; what it may counts against its rate.
 pub(crate) async fn admit(

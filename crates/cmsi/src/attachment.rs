@@ -4,12 +4,11 @@
 use std::borrow::Cow;
 
 use hongyan_core::{content::Attachment, limits, text};
+use hongyan_intake::wire::{Json, mime};
 
 use crate::{
     error::{Fault, Field, Problem},
-    fields,
-    json::Json,
-    mime, python,
+    fields, python,
 };
 
 /// The list itself, a field of two forms.

@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 
 use axum::http::StatusCode;
 use hongyan_core::{cap::Cap, id::Id, limits, setup::ChannelKind};
+use hongyan_intake::wire::BodyError;
 
 use crate::language::Language;
 
@@ -201,6 +202,18 @@ pub(crate) struct Undelivered {
     pub(crate) invalid: Vec<String>,
     /// What stands beside it: members as JSON, each with a comma after it.
     pub(crate) beside: String,
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLarge => Self::BodyTooLarge,
+            BodyError::TooSlow => Self::BodyTooSlow,
+            BodyError::CutOff => Self::BodyCutOff,
+            BodyError::Encoded => Self::ContentEncoding,
+            BodyError::NoRoom => Self::NotStored,
+        }
+    }
 }
 
 impl From<Problem> for Failure {

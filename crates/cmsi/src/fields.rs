@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use hongyan_intake::wire::Json;
+
 use crate::{
     error::{Fault, Field, Problem},
-    json::Json,
     python,
 };
 

@@ -6,9 +6,9 @@
 use std::borrow::Cow;
 
 use hongyan_core::address::MAINLAND;
+use hongyan_intake::wire::Json;
 
 use crate::{
-    json::Json,
     params::{Name, Params},
     python,
 };

@@ -8,8 +8,8 @@
 //!
 //! | module | what it knows |
 //! |---|---|
-//! | `route`, `body`, `room`, `params` | section 1 and 2: paths, sizes, how parameters are read |
-//! | `json`, `python`, `fields` | what the reference's Python and Django make of a value |
+//! | `route`, `params` | section 1 and 2: paths, how parameters are read |
+//! | `python`, `fields` | what the reference's Python and Django make of a value |
 //! | `auth`, `signature`, `jwt`, `login` | section 3: which app calls, for which user |
 //! | `admission` | section 3: from where, what, how often an app may call |
 //! | `hook` | decision 13: what a reference ESB posts |
@@ -24,7 +24,6 @@ mod admission;
 mod attachment;
 mod audience;
 mod auth;
-mod body;
 mod cache;
 mod call;
 mod calls;
@@ -36,19 +35,16 @@ mod hook;
 mod http;
 mod icon;
 mod idempotency;
-mod json;
 mod jwt;
 mod language;
 mod letter;
 mod login;
 mod mail;
 mod message;
-mod mime;
 mod msg_type;
 mod params;
 mod python;
 mod reply;
-mod room;
 mod route;
 mod send;
 mod signature;
@@ -68,9 +64,11 @@ use hongyan_core::{
     setup::{App, Setup},
     time::Timestamp,
 };
-use hongyan_intake::Intake;
+use hongyan_intake::{
+    Intake,
+    wire::{self, Held},
+};
 
-pub use crate::admission::ClientAddress;
 use crate::{
     auth::Identity,
     call::Call,
@@ -81,10 +79,10 @@ use crate::{
     msg_type::TypeList,
     params::Params,
     reply::Success,
-    room::{Held, Room},
     route::{Component, Route},
     send::Order,
 };
+pub use hongyan_intake::wire::ClientAddress;
 
 /// Whether `name` is a component of CMSI, such as `send_mail`.
 pub fn is_component(name: &str) -> bool {
@@ -94,7 +92,6 @@ pub fn is_component(name: &str) -> bool {
 /// The CMSI dialect of a node.
 pub struct Cmsi {
     intake: Arc<Intake>,
-    room: Room,
     types: TypeList,
     gateway: Gateway,
     login: Login,
@@ -119,7 +116,6 @@ impl Cmsi {
     pub fn new(intake: Arc<Intake>) -> Self {
         Self {
             intake,
-            room: Room::new(),
             types: TypeList::new(),
             gateway: Gateway::new(),
             login: Login::new(),
@@ -162,7 +158,7 @@ impl Cmsi {
         let setup = self.intake.setup().get();
         let (bytes, room) = match parts.method {
             Method::GET => (Bytes::new(), Held::default()),
-            _ => body::read(&parts.headers, body, &self.room).await?,
+            _ => wire::read_body(&parts.headers, body, self.intake.room()).await.map_err(Problem::from)?,
         };
         let call = Call { component: route.component, parts, body: &bytes };
         let Asked { app, identity, form } = self.ask(&setup, &call, route, app).await?;

@@ -8,7 +8,7 @@ use hongyan_core::{
     limits,
     setup::{App, Channel, ChannelKind, Setup},
 };
-use hongyan_intake::{Draft, MailDraft};
+use hongyan_intake::{Draft, MailDraft, wire::Json};
 
 use crate::{
     attachment::{self, ATTACHMENTS},
@@ -16,7 +16,6 @@ use crate::{
     content,
     error::{Fault, Field, Problem},
     fields,
-    json::Json,
     letter::{self, Letter},
     params::{Name, Params},
     route::Component,

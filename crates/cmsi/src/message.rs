@@ -6,6 +6,7 @@ use hongyan_core::{
     setup::{App, ChannelKind, Setup},
     time::Timestamp,
 };
+use hongyan_intake::wire::Json;
 
 use crate::{
     attachment::ATTACHMENTS,
@@ -13,7 +14,6 @@ use crate::{
     content,
     error::{Field, Problem},
     fields,
-    json::Json,
     letter::Letter,
     mail, msg_type,
     params::{Name, Params},

@@ -5,14 +5,11 @@ use std::{borrow::Cow, cell::Cell, fmt};
 
 use axum::http::{Method, header::CONTENT_TYPE};
 use hongyan_core::limits;
+use hongyan_intake::wire::{Json, ValueSeed};
 use http_body_util::{BodyExt, Full};
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
 
-use crate::{
-    call::Call,
-    error::Problem,
-    json::{Json, ValueSeed},
-};
+use crate::{call::Call, error::Problem};
 
 macro_rules! names {
     ($($name:ident = $text:literal,)*) => {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::HashMap};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use crate::json::Json;
+use hongyan_intake::wire::Json;
 
 /// Django's empty values: null, `""`, `[]`, `{}`.
 pub(crate) fn is_empty(value: &Json<'_>) -> bool {

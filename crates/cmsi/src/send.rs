@@ -8,7 +8,7 @@ use hongyan_core::{
     setup::{App, ChannelKind, MailSuccessCode, Settings, User},
     store::{Addressee, StoreError},
 };
-use hongyan_intake::{Intake, Receipt, RecipientOutcome, Refusal, Submission};
+use hongyan_intake::{Intake, Receipt, RecipientOutcome, Refusal, Submission, wire::Held};
 
 use crate::{
     calls::Calls,
@@ -16,7 +16,6 @@ use crate::{
     error::{Failure, Problem, Undelivered, Why},
     letter::Letter,
     reply::{Data, Success},
-    room::Held,
     route::Component,
 };
 

@@ -3,14 +3,13 @@
 use std::{borrow::Cow, sync::Arc};
 
 use hongyan_core::setup::{App, Channel, ChannelKind, Setup};
-use hongyan_intake::{Audience, Draft, Target};
+use hongyan_intake::{Audience, Draft, Target, wire::Json};
 
 use crate::{
     audience::{self, Side},
     content,
     error::{Fault, Field, Problem},
     fields,
-    json::Json,
     letter::{self, Letter},
     params::{Name, Params},
     python,

@@ -10,14 +10,13 @@ use hongyan_core::{
     text,
     time::Timestamp,
 };
-use hongyan_intake::{Draft, NoticeDraft};
+use hongyan_intake::{Draft, NoticeDraft, wire::Json};
 
 use crate::{
     audience::{self, Side},
     content,
     error::{Fault, Field, Problem},
     fields,
-    json::Json,
     letter::{self, Letter},
     msg_type,
     params::{Name, Params},

@@ -29,6 +29,7 @@ use crate::{
     receipt::{self, Receipt, RecipientOutcome},
     submission::{Draft, Resolved, Submission},
     waiting::Waiting,
+    wire::Room,
 };
 
 /// What intake is built on.
@@ -57,6 +58,7 @@ type Key = (AppNo, String);
 pub struct Intake {
     deps: IntakeDeps,
     expander: Arc<Expander>,
+    room: Room,
 }
 
 /// Why a submission was not accepted. Nothing was stored, except where a [`StoreError`] says that it cannot know.
@@ -82,12 +84,17 @@ pub enum Refusal {
 impl Intake {
     /// An intake; `expander` is woken for audiences of more than a page.
     pub fn new(deps: IntakeDeps, expander: Arc<Expander>) -> Self {
-        Self { deps, expander }
+        Self { deps, expander, room: Room::new() }
     }
 
     /// The newest setup.
     pub fn setup(&self) -> &CurrentSetup {
         &self.deps.setup
+    }
+
+    /// The memory for large bodies, which all dialects share.
+    pub const fn room(&self) -> &Room {
+        &self.room
     }
 
     /// The node's clock.

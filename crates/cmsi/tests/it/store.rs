@@ -7,15 +7,17 @@ use std::{
 
 use async_trait::async_trait;
 use hongyan_core::{
+    account::{Account, AccountAdded, AccountChange, AccountNo, Follower, Profile},
     cap::{Cap, Draw, Drawn, Tally},
     content::{Content, Mail, Notice},
     delivery::{Reason, State, Track},
+    history::{HistoryFilter, HistoryPage},
     id::{Id, IdSource},
     message::Message,
     pace::Tokens,
     ports::{Desk, Moved, Progress},
     quota::{Admission, Admitted, Day, Sums},
-    setup::{AppNo, ChannelNo, User},
+    setup::{AppNo, ChannelNo, ProviderNo, User},
     store::*,
     time::{Clock, Timestamp},
     token::{KeptToken, TokenTurn},
@@ -279,6 +281,60 @@ impl Captures for FakeStore {
 
     async fn captures(&self, _: Option<Id>, _: usize) -> StoreResult<Vec<Capture>> {
         unreachable!("nothing is captured here")
+    }
+}
+
+#[async_trait]
+impl Accounts for FakeStore {
+    async fn account_add(&self, _: String, _: Profile, _: Timestamp) -> StoreResult<AccountAdded> {
+        unreachable!("there are no accounts here")
+    }
+
+    async fn account_find(&self, _: String) -> StoreResult<Option<Account>> {
+        unreachable!("there are no accounts here")
+    }
+
+    async fn accounts(&self, _: Option<String>, _: usize) -> StoreResult<Vec<Account>> {
+        unreachable!("there are no accounts here")
+    }
+
+    async fn account_names(&self, _: Vec<AccountNo>) -> StoreResult<Vec<(AccountNo, String)>> {
+        unreachable!("there are no accounts here")
+    }
+
+    async fn account_change(&self, _: String, _: AccountChange) -> StoreResult<Option<Account>> {
+        unreachable!("there are no accounts here")
+    }
+
+    async fn account_remove(&self, _: String) -> StoreResult<bool> {
+        unreachable!("there are no accounts here")
+    }
+
+    async fn account_token_add(&self, _: String, _: String, _: [u8; 32], _: Timestamp) -> StoreResult<bool> {
+        unreachable!("there are no accounts here")
+    }
+
+    async fn account_token_find(&self, _: [u8; 32], _: Timestamp) -> StoreResult<Option<Account>> {
+        unreachable!("there are no accounts here")
+    }
+
+    async fn history(&self, _: HistoryFilter, _: usize, _: usize) -> StoreResult<HistoryPage> {
+        unreachable!("there are no accounts here")
+    }
+}
+
+#[async_trait]
+impl Followers for FakeStore {
+    async fn follower_tag(&self, _: ProviderNo, _: String) -> StoreResult<(Follower, bool)> {
+        unreachable!("there are no followers here")
+    }
+
+    async fn follower_subscribed(&self, _: ProviderNo, _: String, _: bool) -> StoreResult<()> {
+        unreachable!("there are no followers here")
+    }
+
+    async fn followers(&self, _: ProviderNo, _: Vec<u32>) -> StoreResult<Vec<Follower>> {
+        unreachable!("there are no followers here")
     }
 }
 

@@ -1,4 +1,4 @@
-//! The MIME type of an attachment (decision 6): of an image by its bytes, of anything else by what its type or name ends in.
+//! The MIME type of an attachment (`contracts/cmsi.md` decision 6): of an image by its bytes, of anything else by what its type or name ends in.
 
 /// What nothing better is known of.
 const UNKNOWN: &str = "application/octet-stream";
@@ -60,12 +60,12 @@ const BY_SUFFIX: [(&str, &str); 52] = [
 ];
 
 /// What follows the last dot of a file name; the whole name where there is none.
-pub(crate) fn suffix(filename: &str) -> &str {
+pub fn suffix(filename: &str) -> &str {
     filename.rsplit('.').next().unwrap_or(filename)
 }
 
-/// The type of an image by its first bytes; what is none is sent as it is (decision 3).
-pub(crate) fn of_image(bytes: &[u8]) -> &'static str {
+/// The type of an image by its first bytes; what is none is sent as it is.
+pub fn of_image(bytes: &[u8]) -> &'static str {
     match infer::get(bytes) {
         Some(found) if found.matcher_type() == infer::MatcherType::Image => found.mime_type(),
         _ => UNKNOWN,
@@ -73,7 +73,7 @@ pub(crate) fn of_image(bytes: &[u8]) -> &'static str {
 }
 
 /// The type of any other file: what the caller called it, a suffix or a whole type, or else the suffix of its name.
-pub(crate) fn of_file(kind: &str, filename: &str) -> &'static str {
+pub fn of_file(kind: &str, filename: &str) -> &'static str {
     by_suffix(kind).or_else(|| by_name(kind)).or_else(|| by_suffix(suffix(filename))).unwrap_or(UNKNOWN)
 }
 

@@ -10,7 +10,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::error::Problem;
+use super::BodyError;
 
 /// What room is counted in.
 const STEP_BYTES: usize = 64 * 1024;
@@ -22,7 +22,7 @@ const SHARED_STEPS: usize = (limits::BODIES_IN_MEMORY_BYTES_MAX - limits::BODY_B
 const _: () = assert!(SHARED_STEPS * STEP_BYTES >= limits::BODY_BYTES_MAX);
 
 /// Room for `limits::BODIES_IN_MEMORY_BYTES_MAX`.
-pub(crate) struct Room {
+pub struct Room {
     /// One permit per step.
     shared: Arc<Semaphore>,
     /// The one permit to grow to the full size.
@@ -31,7 +31,7 @@ pub(crate) struct Room {
 
 /// The room that one body holds until this is dropped.
 #[derive(Default)]
-pub(crate) struct Held {
+pub struct Held {
     shared: Option<OwnedSemaphorePermit>,
     last: Option<OwnedSemaphorePermit>,
 }
@@ -61,7 +61,7 @@ impl Room {
 
     /// Takes what a body of `bytes` lacks, and waits for it until `deadline` at the longest. Who cannot get it may come back
     /// later, as with a store that is busy.
-    pub(crate) async fn grow(&self, held: &mut Held, bytes: usize, deadline: Instant) -> Result<(), Problem> {
+    pub(crate) async fn grow(&self, held: &mut Held, bytes: usize, deadline: Instant) -> Result<(), BodyError> {
         let lacking = bytes.saturating_sub(held.bytes()).div_ceil(STEP_BYTES);
         if lacking == 0 {
             return Ok(());
@@ -76,7 +76,7 @@ impl Room {
             }
         };
         // The semaphores are never closed, so that only the time can run out.
-        timeout_at(deadline, taking).await.ok().and_then(Result::ok).ok_or(Problem::NotStored)
+        timeout_at(deadline, taking).await.ok().and_then(Result::ok).ok_or(BodyError::NoRoom)
     }
 }
 
@@ -88,7 +88,7 @@ mod tests {
         Instant::now() + 10 * WAIT_MAX
     }
 
-    async fn take(room: &Room, bytes: usize) -> Result<Held, Problem> {
+    async fn take(room: &Room, bytes: usize) -> Result<Held, BodyError> {
         let mut held = Held::default();
         room.grow(&mut held, bytes, far()).await.map(|()| held)
     }
@@ -108,10 +108,10 @@ mod tests {
             assert_eq!(room.grow(&mut last, limits::BODY_BYTES_MAX, far()).await, Ok(()));
             assert_eq!(last.bytes(), limits::BODY_BYTES_MAX);
             let began = Instant::now();
-            assert_eq!(room.grow(&mut all[0], STEP_BYTES + 1, far()).await, Err(Problem::NotStored));
+            assert_eq!(room.grow(&mut all[0], STEP_BYTES + 1, far()).await, Err(BodyError::NoRoom));
             assert_eq!(began.elapsed().as_secs(), WAIT_MAX.as_secs());
             let soon = Instant::now() + Duration::from_secs(1);
-            assert_eq!(room.grow(&mut all[0], STEP_BYTES + 1, soon).await, Err(Problem::NotStored));
+            assert_eq!(room.grow(&mut all[0], STEP_BYTES + 1, soon).await, Err(BodyError::NoRoom));
             assert_eq!(began.elapsed().as_secs(), WAIT_MAX.as_secs() + 1);
         }
     }

@@ -1,4 +1,4 @@
-//! A JSON value as the reference's Python sees it: keys keep their order, numbers stay what they were, texts are borrowed from
+//! A JSON value as Python sees it, in which the references of most dialects are written: keys keep their order, numbers stay what they were, texts are borrowed from
 //! the body where they hold no escapes. Depth and number of values are bounded while parsing, so that a small body cannot
 //! become a large structure (`limits::JSON_DEPTH_MAX`, `limits::JSON_VALUES_MAX`).
 
@@ -9,23 +9,29 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 /// A value of a request.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) enum Json<'a> {
-    /// Also what stands for an absent value: the reference treats the two alike.
+pub enum Json<'a> {
+    /// Also what stands for an absent value: the references treat the two alike.
     #[default]
     Null,
+    /// True or false.
     Bool(bool),
+    /// An integer.
     Int(i64),
     /// An integer above `i64::MAX`.
     Big(u64),
+    /// Any other number.
     Float(f64),
+    /// A text.
     Text(Cow<'a, str>),
+    /// A list.
     List(Vec<Json<'a>>),
+    /// An object.
     Dict(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
 impl<'a> Json<'a> {
     /// The value under `key` of an object; the last one wins, as in Python. Null where there is none.
-    pub(crate) fn get(&self, key: &str) -> &Self {
+    pub fn get(&self, key: &str) -> &Self {
         const ABSENT: &Json<'static> = &Json::Null;
         match self {
             Self::Dict(pairs) => pairs.iter().rev().find(|(k, _)| k == key).map_or(ABSENT, |(_, value)| value),
@@ -34,7 +40,10 @@ impl<'a> Json<'a> {
     }
 
     /// Parses a whole text.
-    pub(crate) fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
+    ///
+    /// # Errors
+    /// Where it is no JSON, or too deep or too much of it.
+    pub fn parse(text: &'a str) -> Result<Self, serde_json::Error> {
         let room = Cell::new(limits::JSON_VALUES_MAX);
         let mut source = serde_json::Deserializer::from_str(text);
         let value = ValueSeed::new(&room).deserialize(&mut source)?;
@@ -44,7 +53,7 @@ impl<'a> Json<'a> {
 }
 
 /// Reads one value.
-pub(crate) struct ValueSeed<'c> {
+pub struct ValueSeed<'c> {
     /// How many values may still come.
     room: &'c Cell<usize>,
     depth: usize,
@@ -54,12 +63,12 @@ pub(crate) struct ValueSeed<'c> {
 
 impl<'c> ValueSeed<'c> {
     /// Reads a value that is wanted.
-    pub(crate) const fn new(room: &'c Cell<usize>) -> Self {
+    pub const fn new(room: &'c Cell<usize>) -> Self {
         Self { room, depth: 0, keep: true }
     }
 
     /// Reads a member of the outermost object.
-    pub(crate) const fn member(room: &'c Cell<usize>, keep: bool) -> Self {
+    pub const fn member(room: &'c Cell<usize>, keep: bool) -> Self {
         Self { room, depth: 1, keep }
     }
 

@@ -1,4 +1,4 @@
-//! Reading a body within bounds (section 2, decision 2): its size, the time it takes, the pace at which a large one comes, and
+//! Reading a body within bounds (`contracts/cmsi.md` section 2, decision 2): its size, the time it takes, the pace at which a large one comes, and
 //! the memory that large ones hold together. A body is never decompressed.
 
 use std::{
@@ -15,8 +15,8 @@ use hongyan_core::limits;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use crate::{
-    error::Problem,
+use super::{
+    BodyError,
     room::{Held, Room},
 };
 
@@ -28,7 +28,10 @@ const PACE_BYTES: u32 = 16 * 1024;
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
 /// The whole body, with the room that it takes up.
-pub(crate) async fn read<B>(headers: &HeaderMap, body: B, room: &Room) -> Result<(Bytes, Held), Problem>
+///
+/// # Errors
+/// Why it was not read; what is left of it may stay unread.
+pub async fn read_body<B>(headers: &HeaderMap, body: B, room: &Room) -> Result<(Bytes, Held), BodyError>
 where
     B: HttpBody<Data = Bytes>,
 {
@@ -37,17 +40,17 @@ where
     let declared = declared.or_else(|| usize::try_from(body.size_hint().exact()?).ok()).unwrap_or(0);
     let mut body = pin!(body);
     let read = if is_encoded(headers) {
-        Err(Problem::ContentEncoding)
+        Err(BodyError::Encoded)
     } else if declared > limits::BODY_BYTES_MAX {
-        Err(Problem::BodyTooLarge)
+        Err(BodyError::TooLarge)
     } else {
         let collecting = collect(body.as_mut(), room, deadline);
-        timeout_at(deadline, collecting).await.unwrap_or(Err(Problem::BodyTooSlow))
+        timeout_at(deadline, collecting).await.unwrap_or(Err(BodyError::TooSlow))
     };
     // A client that waits to be asked for a body that is too large is not asked, and far too much is not read.
     let is_unwanted = declared > limits::BODY_BYTES_MAX
         && (headers.contains_key(header::EXPECT) || declared > 2 * limits::BODY_BYTES_MAX);
-    let is_refused = matches!(read, Err(Problem::ContentEncoding | Problem::BodyTooLarge | Problem::NotStored));
+    let is_refused = matches!(read, Err(BodyError::Encoded | BodyError::TooLarge | BodyError::NoRoom));
     if is_refused && !is_unwanted {
         // By now no room is held. The answer is the same whether the rest arrives or not.
         let _ = timeout_at(deadline, discard(body)).await;
@@ -62,17 +65,17 @@ fn is_encoded(headers: &HeaderMap) -> bool {
 
 /// Everything that arrives. A body in one piece, as most are, is not copied. Room is taken for what has arrived and not for
 /// what is announced, so that a body holds no more than its sender really sent.
-async fn collect<B>(mut body: Pin<&mut B>, room: &Room, deadline: Instant) -> Result<(Bytes, Held), Problem>
+async fn collect<B>(mut body: Pin<&mut B>, room: &Room, deadline: Instant) -> Result<(Bytes, Held), BodyError>
 where
     B: HttpBody<Data = Bytes>,
 {
     let (mut whole, mut pieces, mut held) = (Bytes::new(), BytesMut::new(), Held::default());
     let mut due = deadline;
-    while let Some(frame) = timeout_at(due, body.frame()).await.map_err(|_| Problem::BodyTooSlow)? {
-        let Ok(data) = frame.map_err(|_| Problem::BodyCutOff)?.into_data() else { continue };
+    while let Some(frame) = timeout_at(due, body.frame()).await.map_err(|_| BodyError::TooSlow)? {
+        let Ok(data) = frame.map_err(|_| BodyError::CutOff)?.into_data() else { continue };
         let arrived = whole.len() + pieces.len() + data.len();
         if arrived > limits::BODY_BYTES_MAX {
-            return Err(Problem::BodyTooLarge);
+            return Err(BodyError::TooLarge);
         }
         if arrived > SMALL_BYTES {
             let patience = patience(due, data.len());
