@@ -65,6 +65,11 @@ impl Envelope {
         let mut bytes = [&random[..], &length, message.as_bytes(), self.app_id.as_bytes()].concat();
         let filling = FILLED - bytes.len() % FILLED;
         bytes.resize(bytes.len() + filling, u8::try_from(filling).unwrap_or(0));
+        self.encrypted(bytes)
+    }
+
+    /// Whole blocks, as they are.
+    pub(super) fn encrypted(&self, mut bytes: Vec<u8>) -> String {
         let (blocks, _) = Block::<Aes256>::slice_as_chunks_mut(&mut bytes);
         Encryptor::<Aes256>::new(&self.key.into(), &self.iv().into()).encrypt_blocks(blocks);
         BASE64.encode(bytes)

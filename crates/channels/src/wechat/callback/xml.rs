@@ -6,7 +6,7 @@ use std::{collections::HashMap, io};
 use quick_xml::{
     Reader, Writer,
     escape::resolve_xml_entity,
-    events::{BytesCData, BytesEnd, BytesRef, BytesStart, Event},
+    events::{BytesCData, BytesEnd, BytesRef, BytesStart, BytesText, Event},
 };
 
 /// The element around everything.
@@ -87,7 +87,7 @@ fn resolved(entity: &BytesRef<'_>) -> Option<char> {
     }
 }
 
-/// A document with these fields, each as CDATA.
+/// A document with these fields: numbers as they are, texts as CDATA.
 ///
 /// # Errors
 /// Never: memory takes what is written.
@@ -96,8 +96,12 @@ pub(super) fn written(fields: &[(&str, &str)]) -> io::Result<String> {
     writer.write_event(Event::Start(BytesStart::new(ROOT)))?;
     for (name, text) in fields {
         writer.write_event(Event::Start(BytesStart::new(*name)))?;
-        for part in BytesCData::escaped(text) {
-            writer.write_event(Event::CData(part))?;
+        if text.bytes().all(|byte| byte.is_ascii_digit()) {
+            writer.write_event(Event::Text(BytesText::new(text)))?;
+        } else {
+            for part in BytesCData::escaped(text) {
+                writer.write_event(Event::CData(part))?;
+            }
         }
         writer.write_event(Event::End(BytesEnd::new(*name)))?;
     }
