@@ -24,6 +24,8 @@ const COUNTER_BITS: u32 = 8;
 const NODE_BITS: u32 = 8;
 const STEP: i64 = 1 << BUCKET_BITS;
 const COUNTERS: i64 = 1 << COUNTER_BITS;
+/// The last moment that an id can have, in milliseconds after the first.
+const MS_MAX: i64 = i64::MAX >> (NODE_BITS + COUNTER_BITS + BUCKET_BITS);
 
 /// The identifier of a message, a delivery or anything else that is born often.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,10 +52,14 @@ impl Id {
         Timestamp::from_ms((self.0 >> (NODE_BITS + COUNTER_BITS + BUCKET_BITS)) + EPOCH_MS)
     }
 
-    /// The lowest id whose moment is `moment` or later.
+    /// The lowest id whose moment is `moment` or later; the highest id where none has such a moment.
     pub const fn lowest_at(moment: Timestamp) -> Self {
-        let ms = moment.ms() - EPOCH_MS;
-        if ms <= 0 { Self(1) } else { Self::from_parts(ms, 0, 0, 0) }
+        let ms = moment.ms().saturating_sub(EPOCH_MS);
+        match ms {
+            ..=0 => Self(1),
+            1..=MS_MAX => Self::from_parts(ms, 0, 0, 0),
+            _ => Self(i64::MAX),
+        }
     }
 
     /// The id `n` places further in the block that this id begins or belongs to.
@@ -220,6 +226,7 @@ mod tests {
         assert_eq!(IdSource::new(0, None).block(1, 0, NOW), Ok(lowest));
         assert!(Id(lowest.get() - 1).time() < NOW);
         assert_eq!(Id::lowest_at(Timestamp::from_ms(0)), Id(1));
+        assert_eq!(Id::lowest_at(Timestamp::MAX), Id(i64::MAX), "ids end before time does");
     }
 
     #[test]

@@ -13,16 +13,20 @@
 //! | `writer`, `operation`, `transaction` | how operations share a commit and what an operation may do |
 //! | `ops` | what each writing operation does |
 //! | `ready`, `held`, `memory` | whose turn it is, what is in flight |
+//! | `windows` | what accounts have used of their limits |
 //! | `readers`, `reads` | how looking things up stays out of the writer's way |
+//! | `accounts`, `history` | accounts, tokens and followers, and what accounts have sent, as they are looked up |
 //! | `backup`, `restore`, `review` | how a copy is made beside a node, how it comes back, what is held because of it |
 //! | `source` | what is in it, for a move to another store |
 //! | `checkpoint` | how the write-ahead log stays short |
 //! | `row`, `audience`, `trouble` | rows, stored audiences and errors, from and to SQL |
 
+mod accounts;
 mod audience;
 mod backup;
 mod checkpoint;
 mod held;
+mod history;
 mod memory;
 mod open;
 mod operation;
@@ -39,6 +43,7 @@ mod source;
 mod store;
 mod transaction;
 mod trouble;
+mod windows;
 mod writer;
 
 pub use backup::{BackupError, Holdings, backup};

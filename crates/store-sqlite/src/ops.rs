@@ -1,5 +1,6 @@
 //! What each writing operation does, one file each.
 
+pub(crate) mod account;
 pub(crate) mod answer;
 pub(crate) mod cancel;
 pub(crate) mod cap;
@@ -8,6 +9,7 @@ pub(crate) mod claim;
 pub(crate) mod depth;
 pub(crate) mod erase;
 pub(crate) mod expire;
+pub(crate) mod follower;
 pub(crate) mod page;
 pub(crate) mod plan;
 pub(crate) mod prune;

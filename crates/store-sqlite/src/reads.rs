@@ -44,7 +44,7 @@ pub(crate) fn delivery_ids(db: &Connection, message: Id) -> Outcome<Vec<Id>> {
 
 macro_rules! message_columns {
     () => {
-        "m.id, m.app, m.dialect, m.operation, m.user, m.priority, m.state, m.accepted, m.expires, m.channel"
+        "m.id, m.app, m.dialect, m.operation, m.user, m.priority, m.state, m.accepted, m.expires, m.channel, m.client"
     };
 }
 
@@ -56,6 +56,7 @@ fn message_row(row: &SqlRow<'_>) -> Outcome<(Message, ChannelNo)> {
         dialect: Dialect::from_name(&dialect).ok_or_else(|| Trouble::Damaged(format!("the dialect {dialect:?}")))?,
         operation: row.get(3)?,
         user: row.get(4)?,
+        client: row.get(10)?,
         priority: priority_read(row, 5)?,
         state: MessageState::from_name(&state).ok_or_else(|| Trouble::Damaged(format!("a message {state:?}")))?,
         accepted: Timestamp::from_ms(row.get(7)?),
@@ -159,8 +160,8 @@ pub(crate) fn expansions(db: &Connection, after: Option<Id>, limit: usize) -> Ou
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let (message, channel) = message_row(row)?;
-        let cursor = usize::try_from(row.get::<_, i64>(10)?).unwrap_or(0);
-        let rest = rest_decode(row.get_ref(11)?.as_blob().map_err(rusqlite::Error::from)?)?;
+        let cursor = usize::try_from(row.get::<_, i64>(11)?).unwrap_or(0);
+        let rest = rest_decode(row.get_ref(12)?.as_blob().map_err(rusqlite::Error::from)?)?;
         found.push(Expansion { message, channel, cursor, rest });
     }
     Ok(found)

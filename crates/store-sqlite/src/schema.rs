@@ -4,11 +4,11 @@
 //!
 //! What shapes the tables (`guides/performance.md` 2): rowids that grow, so that every insert appends; the narrow `delivery`
 //! is the only table that is updated often; what is large or cold lies apart; the only indexes of the hot table are partial
-//! and hold what waits or is in flight, never history.
+//! and hold what waits or is in flight, never history but that of accounts, who look at theirs.
 
 use std::time::Duration;
 
-use hongyan_core::delivery::State;
+use hongyan_core::{account::AccountNo, delivery::State};
 use rusqlite::Connection;
 
 /// Marks a file as ours: "HGYN".
@@ -18,15 +18,16 @@ pub(crate) const APPLICATION_ID: u32 = 0x4847_594E;
 pub(crate) const PAGE_BYTES: u32 = 8_192;
 
 /// The schema version that this program writes.
-pub(crate) const VERSION: u32 = 3;
+pub(crate) const VERSION: u32 = 4;
 
 /// How long a connection waits for a lock: nobody of ours holds one for long, but an operator's shell may.
 pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
 
-const MIGRATIONS: [&str; VERSION as usize] = [V1, V2, V3];
+const MIGRATIONS: [&str; VERSION as usize] = [V1, V2, V3, V4];
 
 /// These are written into partial indexes below.
 const _: () = assert!(hongyan_core::limits::CRASHES_BEFORE_ALONE == 3 && State::Unknown.number() == 9);
+const _: () = assert!(AccountNo(0).as_app().0 == 1_073_741_824);
 
 /// Brings the schema from version `from` to [`VERSION`].
 pub(crate) fn migrate(db: &mut Connection, from: u32) -> rusqlite::Result<()> {
@@ -246,6 +247,57 @@ CREATE TABLE erasure (
 
 -- Whose outcome nobody knows, but for what a restore made so: what providers are asked about, in the order of ids.
 CREATE INDEX doubt ON delivery (channel) WHERE state = 9 AND reason IS NOT 'restored';
+";
+
+const V4: &str = "
+-- The address from which a message's caller called; empty where its API does not tell it again.
+ALTER TABLE message ADD COLUMN client TEXT NOT NULL DEFAULT '';
+
+-- Accounts of the token API (`core`, account).
+CREATE TABLE account (
+    no        INTEGER PRIMARY KEY,
+    name      TEXT NOT NULL UNIQUE,
+    created   INTEGER NOT NULL,
+    password  TEXT NOT NULL,
+    role      TEXT NOT NULL,
+    per_hour  INTEGER NOT NULL,
+    per_day   INTEGER NOT NULL,
+    available INTEGER NOT NULL,
+    enabled   INTEGER NOT NULL,
+    phone     TEXT NOT NULL,
+    email     TEXT NOT NULL,
+    wechat    TEXT NOT NULL,
+    epoch     INTEGER NOT NULL      -- of its tokens: those of an earlier one have ended
+) STRICT;
+CREATE UNIQUE INDEX account_phone ON account (phone) WHERE phone <> '';
+CREATE UNIQUE INDEX account_email ON account (email) WHERE email <> '';
+CREATE UNIQUE INDEX account_wechat ON account (wechat) WHERE wechat <> '';
+CREATE TABLE account_token (
+    hash    BLOB PRIMARY KEY,
+    account INTEGER NOT NULL,
+    epoch   INTEGER NOT NULL,
+    expires INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX account_token_expires ON account_token (expires);
+
+-- Those who follow official accounts, by the number of their tag.
+CREATE TABLE follower (
+    tag        INTEGER PRIMARY KEY,
+    provider   INTEGER NOT NULL,
+    openid     TEXT NOT NULL,
+    subscribed INTEGER NOT NULL,
+    UNIQUE (provider, openid)
+) STRICT;
+
+-- What accounts have sent, each account's and all of them, in the order of ids: the one exception to history in no index, for
+-- it is read from its newest end. Nothing that moves is in these.
+CREATE INDEX history_own ON delivery (app, id) WHERE app >= 1073741824;
+CREATE INDEX history_all ON delivery (id) WHERE app >= 1073741824;
+-- How many rows those have: of each account (by its app), and, under 0, of all.
+CREATE TABLE history_total (
+    app  INTEGER PRIMARY KEY,
+    kept INTEGER NOT NULL
+) STRICT;
 ";
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ impl Source {
 }
 
 /// Tables whose rows are counted, with the names under which they are.
-const COUNTED: [(&str, &str); 13] = [
+const COUNTED: [(&str, &str); 15] = [
     ("messages", "message"),
     ("attachments", "attachment"),
     ("attempts", "attempt"),
@@ -125,6 +125,8 @@ const COUNTED: [(&str, &str); 13] = [
     ("accounts", "quota_account"),
     ("admissions", "quota_entry"),
     ("meters", "meter"),
+    ("callers", "account"),
+    ("followers", "follower"),
 ];
 
 /// Columns whose bytes are counted, likewise.

@@ -7,25 +7,30 @@ use std::{
 
 use async_trait::async_trait;
 use hongyan_core::{
+    account::{Account, AccountAdded, AccountChange, AccountNo, Follower, Profile},
     cap::{Cap, Draw, Drawn},
     delivery::Track,
+    history::{HistoryFilter, HistoryPage},
     id::{Id, IdSource},
     pace::Tokens,
     ports::{Desk, Moved, Progress},
     quota::{Admission, Admitted, Day, Sums},
-    setup::{AppNo, ChannelNo, User},
+    setup::{AppNo, ChannelNo, ProviderNo, User},
     store::{
-        AccessTokens, Batch, Capture, Captures, Cargo, Change, Commits, Declaration, Declarations, Deliveries, Depth,
-        Doubt, Expansion, Lease, Limits, MessageRecord, Messages, NodeRecord, Page, PlanChange, Policies, Recovered,
-        StoreResult, Submitted, Upkeep,
+        AccessTokens, Accounts, Batch, Capture, Captures, Cargo, Change, Commits, Declaration, Declarations,
+        Deliveries, Depth, Doubt, Expansion, Followers, Lease, Limits, MessageRecord, Messages, NodeRecord, Page,
+        PlanChange, Policies, Recovered, StoreResult, Submitted, Upkeep,
     },
     time::{Clock, SystemClock, Timestamp},
     token::{KeptToken, TokenTurn},
 };
 
 use crate::{
+    accounts,
     checkpoint::Checkpointer,
+    history,
     ops::{
+        account::{AccountAdd, AccountAlter, AccountRemove, AccountTokenAdd},
         answer::AnswerKeep,
         cancel::Cancel,
         cap::CapsDraw,
@@ -34,10 +39,11 @@ use crate::{
         depth::{Depths, NextDue},
         erase::SecretsErase,
         expire::Expire,
+        follower::{FollowerSubscribed, FollowerTag},
         page::PageAdd,
         plan::{NoteOnce, PlanApply},
         prune::Prune,
-        quota::{TokensTake, WindowAdmit, WindowRefund, window_used},
+        quota::{TokensTake, WindowAdmit, WindowRefund},
         recover::Recover,
         settle::Settle,
         submit::Submit,
@@ -47,6 +53,7 @@ use crate::{
     readers::Readers,
     reads,
     transaction::Links,
+    windows,
     writer::Writer,
 };
 
@@ -223,6 +230,66 @@ impl Captures for SqliteStore {
 }
 
 #[async_trait]
+impl Accounts for SqliteStore {
+    async fn account_add(&self, name: String, profile: Profile, now: Timestamp) -> StoreResult<AccountAdded> {
+        self.inner.writer.write(AccountAdd { name, profile, now }).await
+    }
+
+    async fn account_find(&self, name: String) -> StoreResult<Option<Account>> {
+        self.inner.readers.read(move |db| accounts::find(db, &name)).await
+    }
+
+    async fn accounts(&self, after: Option<String>, limit: usize) -> StoreResult<Vec<Account>> {
+        self.inner.readers.read(move |db| accounts::list(db, after.as_deref(), limit)).await
+    }
+
+    async fn account_names(&self, accounts: Vec<AccountNo>) -> StoreResult<Vec<(AccountNo, String)>> {
+        self.inner.readers.read(move |db| accounts::names(db, &accounts)).await
+    }
+
+    async fn account_change(&self, name: String, change: AccountChange) -> StoreResult<Option<Account>> {
+        self.inner.writer.write(AccountAlter { name, change }).await
+    }
+
+    async fn account_remove(&self, name: String) -> StoreResult<bool> {
+        self.inner.writer.write(AccountRemove { name }).await
+    }
+
+    async fn account_token_add(
+        &self,
+        name: String,
+        password: String,
+        hash: [u8; 32],
+        expires: Timestamp,
+    ) -> StoreResult<bool> {
+        self.inner.writer.write(AccountTokenAdd { name, password, hash, expires }).await
+    }
+
+    async fn account_token_find(&self, hash: [u8; 32], now: Timestamp) -> StoreResult<Option<Account>> {
+        self.inner.readers.read(move |db| accounts::by_token(db, &hash, now)).await
+    }
+
+    async fn history(&self, filter: HistoryFilter, skip: usize, limit: usize) -> StoreResult<HistoryPage> {
+        self.inner.readers.read(move |db| history::page(db, &filter, skip, limit)).await
+    }
+}
+
+#[async_trait]
+impl Followers for SqliteStore {
+    async fn follower_tag(&self, provider: ProviderNo, openid: String) -> StoreResult<(Follower, bool)> {
+        self.inner.writer.write(FollowerTag { provider, openid }).await
+    }
+
+    async fn follower_subscribed(&self, provider: ProviderNo, openid: String, subscribed: bool) -> StoreResult<()> {
+        self.inner.writer.write(FollowerSubscribed { provider, openid, subscribed }).await
+    }
+
+    async fn followers(&self, provider: ProviderNo, tags: Vec<u32>) -> StoreResult<Vec<Follower>> {
+        self.inner.readers.read(move |db| accounts::followers(db, provider, &tags)).await
+    }
+}
+
+#[async_trait]
 impl AccessTokens for SqliteStore {
     async fn token_ask(&self, key: String, failed: Option<u64>, now: Timestamp) -> StoreResult<TokenTurn> {
         self.inner.writer.write(TokenAsk { key, failed, now }).await
@@ -254,7 +321,7 @@ impl Limits for SqliteStore {
     }
 
     async fn window_used(&self, account: String, day: Day, now: Timestamp) -> StoreResult<Sums> {
-        self.inner.readers.read(move |db| window_used(db, &account, day, now)).await
+        self.inner.readers.read(move |db| windows::used(db, &account, day, now)).await
     }
 
     async fn tokens_take(&self, key: String, rate: f64, burst: u32, want: u32, now: Timestamp) -> StoreResult<Tokens> {

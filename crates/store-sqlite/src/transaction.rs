@@ -4,10 +4,12 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use hongyan_core::{
-    delivery::Track,
+    account::AccountNo,
+    delivery::{State, Track},
     ports::{Desk, Moved, NoDesk, NoProgress, Progress},
     setup::ChannelNo,
     store::Lease,
+    time::Timestamp,
 };
 use rusqlite::Connection;
 
@@ -15,6 +17,7 @@ use crate::{
     memory::Memory,
     row::{Row, track_write},
     trouble::Outcome,
+    windows,
 };
 
 /// The rest of the node, as the writer sees it.
@@ -73,9 +76,16 @@ pub(crate) struct Transaction<'a> {
 }
 
 impl Transaction<'_> {
-    /// Writes where a delivery stands now, and keeps memory in step.
-    pub(crate) fn change(&mut self, row: &Row, to: Track) -> Outcome<()> {
+    /// Writes where a delivery stands now, and keeps memory in step. What an account sent and will reach nobody is given back to
+    /// its windows.
+    pub(crate) fn change(&mut self, row: &Row, to: Track, now: Timestamp) -> Outcome<()> {
         track_write(self.db, row.id, &to)?;
+        if came_to_nothing(to.state)
+            && !came_to_nothing(row.track.state)
+            && let Some(account) = AccountNo::of_app(row.app)
+        {
+            windows::refund(self.db, &account.windows(), row.message, 1, now)?;
+        }
         self.memory.left(row);
         self.memory.arrived(Row { track: to, ..*row });
         Ok(())
@@ -104,4 +114,9 @@ impl Transaction<'_> {
     pub(crate) fn hand_over(&mut self, lease: Lease) {
         self.stage.leases.push(lease);
     }
+}
+
+/// Whether a delivery that counted is sure to have reached nobody. No event leads out of these states.
+const fn came_to_nothing(state: State) -> bool {
+    matches!(state, State::Failed | State::Expired | State::Cancelled)
 }

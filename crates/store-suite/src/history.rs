@@ -10,6 +10,7 @@ use hongyan_core::{
     limits::PAGE_RECIPIENTS_MAX,
     outcome::{Outcome, Rejection},
     setup::ChannelNo,
+    time::Timestamp,
 };
 
 use crate::{
@@ -185,6 +186,9 @@ pub async fn filters_select(bench: &impl Bench) {
         (HistoryFilter { since: Some(begun + second), before: Some(begun + 2 * second), ..all.clone() }, "undelivered"),
         (HistoryFilter { since: Some(begun + 2 * second), before: Some(begun + second), ..all.clone() }, ""),
         (HistoryFilter { since: Some(begun + second), before: Some(begun + 4 * second), ..of(BOB) }, "late x"),
+        (HistoryFilter { since: Some(Timestamp::from_ms(0)), before: Some(Timestamp::MAX), ..of(BOB) }, "x late x"),
+        (HistoryFilter { since: Some(Timestamp::MAX), ..all.clone() }, ""),
+        (HistoryFilter { before: Some(Timestamp::from_ms(0)), ..all.clone() }, ""),
         (HistoryFilter { since: Some(begun), before: Some(world.now), ..failed.clone() }, "late x undelivered x"),
     ] {
         let expected: Vec<_> = expected.split_whitespace().map(String::from).collect();

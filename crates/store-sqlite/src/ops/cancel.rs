@@ -26,7 +26,7 @@ impl Operation for Cancel {
         for id in reads::delivery_ids(tx.db, self.message)? {
             let Some(row) = row_find(tx.db, id)? else { continue };
             if let Some(track) = step(&row.track, &Event::Cancel, &tx.memory.any_policy, self.now) {
-                tx.change(&row, track)?;
+                tx.change(&row, track, self.now)?;
                 tx.tell(&row, track);
                 cancelled += 1;
             }

@@ -124,7 +124,7 @@ impl Claim {
         )?;
         rows_set_aside(tx.db, &unreadable, State::Failed, Reason::ContentRefused)?;
         tx.memory.suspects.count(self.channel, -i64::try_from(unreadable.len()).unwrap_or(i64::MAX));
-        self.leased(tx, rows, |tx, row, track| tx.change(row, track))
+        self.leased(tx, rows, |tx, row, track| tx.change(row, track, self.now))
     }
 
     /// Leases the rows of one parcel.
@@ -263,7 +263,7 @@ impl Operation for GiveBack {
             let Some(row) = tx.memory.held.get(*id).copied() else { continue };
             let event = Event::GiveBack { lease: *lease };
             if let Some(track) = step(&row.track, &event, &tx.memory.any_policy, tx.memory.now) {
-                tx.change(&row, track)?;
+                tx.change(&row, track, tx.memory.now)?;
                 tx.wake(row.channel);
             }
         }

@@ -45,7 +45,7 @@ impl Operation for Expire {
                 Err(trouble) => return Err(trouble),
             };
             if let Some(track) = step(&row.track, &Event::Expire, &tx.memory.any_policy, self.now) {
-                tx.change(&row, track)?;
+                tx.change(&row, track, self.now)?;
                 tx.tell(&row, track);
                 expired += 1;
             }

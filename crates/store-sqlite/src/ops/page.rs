@@ -9,6 +9,7 @@ use rusqlite::{OptionalExtension, params};
 
 use crate::{
     audience::expansion_end,
+    history,
     operation::Operation,
     ops::submit::{Page, Parcel, runs},
     row::priority_read,
@@ -56,6 +57,7 @@ impl Operation for PageAdd {
             .query_row([message.get()], |row| Ok((AppNo(row.get(0)?), ChannelNo(row.get(1)?), priority_read(row, 2))))
             .optional()?
             .ok_or_else(|| Trouble::Damaged(format!("message {message} is being expanded and is not there")))?;
+        history::count(tx.db, app, deliveries.len())?;
         let page = Page { message: *message, app, priority: priority?, channel };
         for run in runs(deliveries, *parcel_max) {
             let parcel = Parcel::of(run).unwrap_or(Parcel { id: head.id, due: self.now });

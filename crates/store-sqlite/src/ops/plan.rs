@@ -47,13 +47,17 @@ fn declare(db: &Connection, Declaration { kind, code, doc, .. }: &Declaration) -
     if known > 0 {
         return Ok(());
     }
-    let no: u32 = db
-        .prepare_cached(
-            "INSERT INTO numbering VALUES (?1, 1) ON CONFLICT (kind) DO UPDATE SET last = last + 1 RETURNING last",
-        )?
-        .query_row([kind], |row| row.get(0))?;
+    let no = next_number(db, kind, 1)?;
     db.prepare_cached("INSERT INTO declaration VALUES (?1, ?2, ?3, ?4)")?.execute(params![kind, code, no, doc])?;
     Ok(())
+}
+
+/// The next number of a kind, `first` at first. It is never given again.
+pub(crate) fn next_number(db: &Connection, kind: &str, first: u32) -> Outcome<u32> {
+    let mut next = db.prepare_cached(
+        "INSERT INTO numbering VALUES (?1, ?2) ON CONFLICT (kind) DO UPDATE SET last = last + 1 RETURNING last",
+    )?;
+    Ok(next.query_row(params![kind, first], |row| row.get(0))?)
 }
 
 fn person_keep(db: &Connection, user: &User) -> Outcome<()> {

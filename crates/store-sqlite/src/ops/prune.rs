@@ -1,10 +1,10 @@
 //! Forgetting history: old messages in the order of their ids, a few at a time, never one with an open delivery; and
-//! idempotency keys and tallies whose time is over.
+//! idempotency keys, tallies and tokens of accounts whose time is over.
 
-use hongyan_core::{id::Id, limits, time::Timestamp};
+use hongyan_core::{id::Id, limits, setup::AppNo, time::Timestamp};
 use rusqlite::{Connection, params};
 
-use crate::{operation::Operation, reads, row::id_read, transaction::Transaction, trouble::Outcome};
+use crate::{history, operation::Operation, reads, row::id_read, transaction::Transaction, trouble::Outcome};
 
 /// The operation.
 pub(crate) struct Prune {
@@ -24,8 +24,9 @@ impl Operation for Prune {
         tx.memory.see(self.now);
         let keys = keys_forget(tx.db, self.now, self.limit)?;
         let tallies = tallies_forget(tx.db, self.now, self.limit)?;
+        let tokens = tokens_forget(tx.db, self.now, self.limit)?;
         let messages = self.messages_forget(tx)?;
-        Ok([keys, tallies, messages].into_iter().any(|forgotten| forgotten >= self.limit))
+        Ok([keys, tallies, tokens, messages].into_iter().any(|forgotten| forgotten >= self.limit))
     }
 }
 
@@ -34,7 +35,7 @@ impl Prune {
     fn messages_forget(&self, tx: &mut Transaction<'_>) -> Outcome<usize> {
         let (mut pruned, mut kept) = (0, 0);
         while pruned < self.limit && kept < KEPT_MAX {
-            let Some((id, accepted)) = message_after(tx.db, tx.memory.prune_after)? else {
+            let Some((id, app, accepted)) = message_after(tx.db, tx.memory.prune_after)? else {
                 tx.memory.prune_after = 0;
                 break;
             };
@@ -45,7 +46,7 @@ impl Prune {
             }
             tx.memory.prune_after = id.get();
             if accepted < self.before && !reads::is_open(tx.db, id)? {
-                message_delete(tx.db, id)?;
+                message_delete(tx.db, id, app)?;
                 pruned += 1;
             } else {
                 kept += 1;
@@ -75,22 +76,32 @@ fn tallies_forget(db: &Connection, now: Timestamp, limit: usize) -> Outcome<usiz
     Ok(db.prepare_cached(over)?.execute(params![now.ms(), i64::try_from(limit).unwrap_or(i64::MAX)])?)
 }
 
-fn message_after(db: &Connection, after: i64) -> Outcome<Option<(Id, Timestamp)>> {
-    let mut find = db.prepare_cached("SELECT id, accepted FROM message WHERE id > ?1 ORDER BY id LIMIT 1")?;
-    let mut rows = find.query([after])?;
-    let Some(row) = rows.next()? else { return Ok(None) };
-    Ok(Some((id_read(row, 0)?, Timestamp::from_ms(row.get(1)?))))
+/// Forgets tokens of accounts that count no more, at most `limit`; answers how many.
+fn tokens_forget(db: &Connection, now: Timestamp, limit: usize) -> Outcome<usize> {
+    let over = "DELETE FROM account_token WHERE hash IN \
+                (SELECT hash FROM account_token INDEXED BY account_token_expires WHERE expires <= ?1 LIMIT ?2)";
+    Ok(db.prepare_cached(over)?.execute(params![now.ms(), i64::try_from(limit).unwrap_or(i64::MAX)])?)
 }
 
-fn message_delete(db: &Connection, message: Id) -> Outcome<()> {
+fn message_after(db: &Connection, after: i64) -> Outcome<Option<(Id, AppNo, Timestamp)>> {
+    let mut find = db.prepare_cached("SELECT id, app, accepted FROM message WHERE id > ?1 ORDER BY id LIMIT 1")?;
+    let mut rows = find.query([after])?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    Ok(Some((id_read(row, 0)?, AppNo(row.get(1)?), Timestamp::from_ms(row.get(2)?))))
+}
+
+fn message_delete(db: &Connection, message: Id, app: AppNo) -> Outcome<()> {
+    let mut deliveries = 0;
     for (first, last) in reads::pages(db, message)? {
         let range = [message.get(), first, last];
         db.prepare_cached(
             "DELETE FROM attempt WHERE delivery IN (SELECT id FROM delivery WHERE id BETWEEN ?2 AND ?3 AND message = ?1)",
         )?
         .execute(range)?;
-        db.prepare_cached("DELETE FROM delivery WHERE id BETWEEN ?2 AND ?3 AND message = ?1")?.execute(range)?;
+        deliveries +=
+            db.prepare_cached("DELETE FROM delivery WHERE id BETWEEN ?2 AND ?3 AND message = ?1")?.execute(range)?;
     }
+    history::count_forgotten(db, app, deliveries)?;
     for sql in [
         "DELETE FROM page WHERE message = ?1",
         "DELETE FROM erasure WHERE message = ?1",

@@ -53,7 +53,7 @@ impl Operation for Recover {
                 State::Unknown => recovered.unknown += 1,
                 _ => recovered.poison += 1,
             }
-            tx.change(row, track)?;
+            tx.change(row, track, self.now)?;
             tx.tell(row, track);
             tx.wake(row.channel);
         }

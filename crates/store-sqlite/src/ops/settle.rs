@@ -74,7 +74,7 @@ impl Operation for Settle {
                 track.due = row.track.due;
             }
             if std::mem::take(&mut row.changed) {
-                tx.change(&row.was, row.track)?;
+                tx.change(&row.was, row.track, self.now)?;
                 tx.tell(&row.was, row.track);
             }
         }

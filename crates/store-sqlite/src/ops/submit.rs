@@ -6,6 +6,7 @@ use hongyan_core::{
     id::Id,
     limits,
     message::{Idempotency, Message, MessageState, Priority},
+    quota::Admitted,
     setup::{AppNo, ChannelNo},
     store::{Batch, Cargo, Lease, LeasedRow, NewDelivery, Submitted},
     time::Timestamp,
@@ -14,11 +15,13 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     audience::{expansion_insert, rest_encode},
+    history,
     operation::Operation,
     ops::claim::suspects_reign,
     row::{Row, id_read},
     transaction::Transaction,
     trouble::Outcome,
+    windows,
 };
 
 /// The operation; what can be prepared outside the writer is.
@@ -53,10 +56,19 @@ impl Operation for Submit {
         tx.memory.see(self.now);
         let batch = &self.batch;
         if let Some(idempotency) = &batch.idempotency
-            && let Some(seen) = key_keep(tx.db, &batch.message, idempotency, self.now)?
+            && let Some(seen) = key_known(tx.db, batch.message.app, idempotency, self.now)?
         {
             return Ok(seen);
         }
+        if let Some(admission) = &batch.admission
+            && let Admitted::No(refusal) = windows::admit(tx.db, admission, self.now)?
+        {
+            return Ok(Submitted::OverLimit(refusal));
+        }
+        if let Some(idempotency) = &batch.idempotency {
+            key_keep(tx.db, &batch.message, idempotency, self.now)?;
+        }
+        history::count(tx.db, batch.message.app, batch.page.len())?;
         message_insert(tx.db, batch)?;
         tx.db
             .prepare_cached("INSERT INTO content VALUES (?1, ?2)")?
@@ -228,10 +240,10 @@ fn delivery_insert(db: &Connection, row: &Row, delivery: &NewDelivery) -> Outcom
 }
 
 fn message_insert(db: &Connection, batch: &Batch) -> Outcome<()> {
-    let Message { id, app, dialect, operation, user, priority, state, accepted, expires } = &batch.message;
+    let Message { id, app, dialect, operation, user, client, priority, state, accepted, expires } = &batch.message;
     let state = if batch.rest.is_empty() { *state } else { MessageState::Expanding };
     let last = batch.page.last().map_or(*id, |delivery| delivery.id);
-    db.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)")?.execute(
+    db.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?.execute(
         params![
             id.get(),
             app.0,
@@ -245,27 +257,29 @@ fn message_insert(db: &Connection, batch: &Batch) -> Outcome<()> {
             expires.ms(),
             last.get(),
             batch.attachments.len() as i64,
+            client,
         ],
     )?;
     Ok(())
 }
 
-/// Keeps an idempotency key, unless it is known and not yet forgotten: then that is the answer.
-fn key_keep(
-    db: &Connection,
-    message: &Message,
-    idempotency: &Idempotency,
-    now: Timestamp,
-) -> Outcome<Option<Submitted>> {
+/// The answer to a request whose idempotency key is known and not yet forgotten.
+fn key_known(db: &Connection, app: AppNo, idempotency: &Idempotency, now: Timestamp) -> Outcome<Option<Submitted>> {
     let known = db
         .prepare_cached("SELECT message, fingerprint FROM idempotency WHERE app = ?1 AND key = ?2 AND expires > ?3")?
-        .query_row(params![message.app.0, idempotency.key, now.ms()], |row| {
+        .query_row(params![app.0, idempotency.key, now.ms()], |row| {
             Ok((id_read(row, 0), row.get_ref(1)?.as_blob()? == idempotency.fingerprint))
         })
         .optional()?;
-    if let Some((seen, same)) = known {
-        return Ok(Some(if same { Submitted::Seen(seen?) } else { Submitted::KeyReused }));
+    match known {
+        Some((seen, true)) => Ok(Some(Submitted::Seen(seen?))),
+        Some((_, false)) => Ok(Some(Submitted::KeyReused)),
+        None => Ok(None),
     }
+}
+
+/// Keeps an idempotency key, in place of one that is forgotten.
+fn key_keep(db: &Connection, message: &Message, idempotency: &Idempotency, now: Timestamp) -> Outcome<()> {
     db.prepare_cached("INSERT OR REPLACE INTO idempotency VALUES (?1, ?2, ?3, ?4, ?5, NULL)")?.execute(params![
         message.app.0,
         idempotency.key,
@@ -273,5 +287,5 @@ fn key_keep(
         message.id.get(),
         (now + limits::IDEMPOTENCY_KEPT).ms(),
     ])?;
-    Ok(None)
+    Ok(())
 }

@@ -4,11 +4,12 @@
 use std::time::Duration;
 
 use hongyan_core::{
+    account::{self, Follower},
     id::Id,
     message::{Dialect, Message, MessageState},
     pace::Meter,
     quota::{Account, Day, Entry},
-    setup::{AppNo, ChannelNo, User},
+    setup::{AppNo, ChannelNo, ProviderNo, User},
     store::{Capture, Declaration},
     time::Timestamp,
     transfer::{MovedAttachment, MovedDelivery, MovedExpansion, MovedKey, MovedMessage, MovedPage, Rows},
@@ -16,6 +17,7 @@ use hongyan_core::{
 use rusqlite::{Connection, Params, Row as SqlRow, params};
 
 use crate::{
+    accounts::{account_columns, account_row, follower_row},
     audience::rest_decode,
     reads,
     row::{ROW_COLUMNS, address_read, id_read, priority_read, row_columns, row_read},
@@ -46,6 +48,8 @@ pub(super) enum Place {
     Accounts { after: String },
     Entries { after: (String, i64) },
     Meters,
+    Callers { after: u32 },
+    Followers { after: u32 },
 }
 
 /// Whether there is such a table: a store of an older version may lack some.
@@ -125,7 +129,21 @@ impl Place {
                 let next = rows.last().map(|(account, last, _)| Self::Entries { after: (account.clone(), last.get()) });
                 Ok((Rows::Entries(rows), next.or(Some(Self::Meters))))
             }
-            _ => Ok((Rows::Meters(meters(db)?), None)),
+            Self::Meters => Ok((Rows::Meters(meters(db)?), Some(Self::Callers { after: 0 }))),
+            // Accounts and followers came together.
+            Self::Callers { .. } if !exists(db, "follower")? => Ok((Rows::Callers(Vec::new()), None)),
+            Self::Callers { after } => {
+                let rows = callers(db, after)?;
+                let next = rows.last().map(|last| Self::Callers { after: last.no.0 });
+                Ok((Rows::Callers(rows), next.or(Some(Self::Followers { after: 0 }))))
+            }
+            Self::Followers { after } => {
+                let rows = followers(db, after)?;
+                let next = rows.last().map(|(_, last)| Self::Followers { after: last.tag });
+                Ok((Rows::Followers(rows), next))
+            }
+            // `read` reads the others.
+            _ => Ok((Rows::Notes(Vec::new()), None)),
         }
     }
 }
@@ -153,10 +171,14 @@ fn page<T>(
 
 fn messages(db: &Connection, after: i64) -> Outcome<Vec<MovedMessage>> {
     // A message without content is damaged; empty content says so to whoever wants to send it, and keeps nobody from the rest.
-    let sql = "SELECT m.id, m.app, m.dialect, m.operation, m.user, m.priority, m.state, m.accepted, m.expires, m.channel, \
-               m.last, m.attachments, coalesce(c.body, x'') \
-               FROM message m LEFT JOIN content c ON c.message = m.id WHERE m.id > ?1 ORDER BY m.id";
-    page(db, sql, [after], |row| {
+    // A store of an older version knows no clients.
+    let client = if exists(db, "follower")? { "m.client" } else { "''" };
+    let sql = format!(
+        "SELECT m.id, m.app, m.dialect, m.operation, m.user, m.priority, m.state, m.accepted, m.expires, m.channel, \
+         m.last, m.attachments, coalesce(c.body, x''), {client} \
+         FROM message m LEFT JOIN content c ON c.message = m.id WHERE m.id > ?1 ORDER BY m.id"
+    );
+    page(db, &sql, [after], |row| {
         let (dialect, state): (String, String) = (row.get(2)?, row.get(6)?);
         let message = Message {
             id: id_read(row, 0)?,
@@ -165,6 +187,7 @@ fn messages(db: &Connection, after: i64) -> Outcome<Vec<MovedMessage>> {
                 .ok_or_else(|| Trouble::Damaged(format!("the dialect {dialect:?}")))?,
             operation: row.get(3)?,
             user: row.get(4)?,
+            client: row.get(13)?,
             priority: priority_read(row, 5)?,
             state: MessageState::from_name(&state).ok_or_else(|| Trouble::Damaged(format!("a message {state:?}")))?,
             accepted: Timestamp::from_ms(row.get(7)?),
@@ -335,4 +358,22 @@ fn meters(db: &Connection) -> Outcome<Vec<(String, Meter)>> {
         Ok((row.get(0)?, Meter { seen: Timestamp::from_ms(row.get(1)?), ahead }))
     })?;
     Ok(meters.collect::<Result<_, _>>()?)
+}
+
+fn callers(db: &Connection, after: u32) -> Outcome<Vec<account::Account>> {
+    let sql = concat!("SELECT ", account_columns!(), " FROM account a WHERE no > ?1 ORDER BY no");
+    page(db, sql, [after], |row| {
+        let account = account_row(row)?;
+        let length = account.name.len() + account.profile.password.len();
+        Ok((account, length))
+    })
+}
+
+fn followers(db: &Connection, after: u32) -> Outcome<Vec<(ProviderNo, Follower)>> {
+    let sql = "SELECT tag, openid, subscribed, provider FROM follower WHERE tag > ?1 ORDER BY tag";
+    page(db, sql, [after], |row| {
+        let follower = follower_row(row)?;
+        let length = follower.openid.len();
+        Ok(((ProviderNo(row.get(3)?), follower), length))
+    })
 }

@@ -22,7 +22,7 @@ async fn filled(directory: &TempDir) -> PathBuf {
     for n in 1..=MESSAGES {
         let id = n * STEP;
         let state = if n == 7 { 1 } else { 3 };
-        let message = "INSERT INTO message VALUES (?1, 1, 2, 'cmsi', 'send_mail', 'admin', 2, 'expanded', 5, 6, ?2, 1)";
+        let message = "INSERT INTO message VALUES (?1, 1, 2, 'cmsi', 'send_mail', 'admin', 2, 'expanded', 5, 6, ?2, 1, '192.0.2.7')";
         all.execute(message, [id, id + 64]).expect("writes");
         all.execute("INSERT INTO content VALUES (?1, ?2)", params![id, vec![b'c'; 10]]).expect("writes");
         all.execute("INSERT INTO attachment VALUES (?1, 0, ?2)", params![id, vec![0u8; 20_000]]).expect("writes");
@@ -42,7 +42,10 @@ async fn filled(directory: &TempDir) -> PathBuf {
          UPDATE setup SET version = 4, plan = 'hash'; INSERT INTO person VALUES ('p', 'P', '', '', '', '', 1);
          INSERT INTO note VALUES ('k', 'v'); INSERT INTO capture VALUES (1, 11, 1024, 'c', 5, 's', '[\"r\"]', x'00');
          INSERT INTO quota_account VALUES ('account/1', 5, 1, 1, 0, 9); INSERT INTO quota_entry VALUES ('account/1', 3, 5, 0, 1);
-         INSERT INTO meter VALUES ('m', 5, 6);",
+         INSERT INTO meter VALUES ('m', 5, 6);
+         INSERT INTO account VALUES (2, 'a', 5, 'hash', 'admin', 5, 20, 1, 1, '', 'a@b.com', '', 3);
+         INSERT INTO account_token VALUES (x'00', 2, 3, 9);
+         INSERT INTO follower VALUES (10001, 7, 'o1', 1), (10002, 7, 'o2', 0);",
     )
     .expect("writes");
     all.commit().expect("commits");
@@ -56,6 +59,7 @@ fn read_all(source: &mut Source) -> Counts {
         assert!(rows.len() <= 1_000, "a page is bounded");
         match &rows {
             Rows::Messages(rows) => {
+                assert!(rows.iter().all(|row| row.message.client == "192.0.2.7"));
                 counts.add("messages", rows.len() as u64);
                 counts.add("content_bytes", rows.iter().map(|row| row.content.len() as u64).sum());
             }
@@ -82,6 +86,8 @@ fn read_all(source: &mut Source) -> Counts {
             Rows::Accounts(rows) => counts.add("accounts", rows.len() as u64),
             Rows::Entries(rows) => counts.add("admissions", rows.len() as u64),
             Rows::Meters(rows) => counts.add("meters", rows.len() as u64),
+            Rows::Callers(rows) => counts.add("callers", rows.len() as u64),
+            Rows::Followers(rows) => counts.add("followers", rows.len() as u64),
         }
     }
     counts
