@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use hongyan_core::{
+    account::AccountNo,
     delivery::{Reason, State, Track},
     id::Id,
     message::Priority,
@@ -12,6 +13,7 @@ use hongyan_core::{
 };
 
 use crate::{
+    days::day_of,
     engine::Registration,
     row::{Row, priority_number, signed, state_number},
     session::{Param, Query},
@@ -71,6 +73,41 @@ pub(crate) struct Deliveries<'a> {
     /// The depths as columns, made at the end.
     channels: Vec<i32>,
     by: Vec<i64>,
+    sent: Sent,
+}
+
+/// How many deliveries accounts have, by the days of their ids: as they are counted, and as columns.
+#[derive(Default)]
+pub(crate) struct Sent {
+    counted: BTreeMap<(i32, i32), i64>,
+    accounts: Vec<i32>,
+    days: Vec<i32>,
+    by: Vec<i64>,
+}
+
+impl Sent {
+    /// Counts a delivery, if it is an account's.
+    pub(crate) fn count(&mut self, app: AppNo, delivery: Id) {
+        if let Some(account) = AccountNo::of_app(app) {
+            let day = i32::try_from(day_of(delivery.time())).unwrap_or(i32::MAX);
+            *self.counted.entry((signed(account.0), day)).or_default() += 1;
+        }
+    }
+
+    /// No more follows.
+    pub(crate) fn finished(&mut self) {
+        for ((account, day), by) in std::mem::take(&mut self.counted) {
+            self.accounts.push(account);
+            self.days.push(day);
+            self.by.push(by);
+        }
+    }
+
+    /// The statement that counts them in `bucket`, if there are any.
+    pub(crate) fn query<'q>(&'q self, bucket: &'q i16) -> Option<Query<'q>> {
+        let params: Vec<Param<'q>> = vec![bucket, &self.accounts, &self.days, &self.by];
+        (!self.accounts.is_empty()).then_some(Query { sql: hot::SENT_ADD, params })
+    }
 }
 
 #[derive(Default)]
@@ -126,12 +163,14 @@ impl<'a> Deliveries<'a> {
         if track.state == State::Ready {
             *self.depth.entry(page.channel).or_default() += 1;
         }
+        self.sent.count(page.app, delivery.id);
     }
 
     /// No more follows: what is to be counted is known.
     pub(crate) fn finished(mut self) -> Self {
         let counted = std::mem::take(&mut self.depth);
         (self.channels, self.by) = counted.into_iter().map(|(channel, by)| (signed(channel.0), by)).unzip();
+        self.sent.finished();
         self
     }
 
@@ -149,6 +188,8 @@ impl<'a> Deliveries<'a> {
             let params: Vec<Param<'q>> = vec![bucket, &holder.node, &holder.lane, &self.channels, &self.by];
             queries.push(Query { sql: hot::DEPTH_ADD, params });
         }
+        // Last of all that others may wait for: whoever stores for the same account.
+        queries.extend(self.sent.query(bucket));
     }
 }
 

@@ -11,7 +11,7 @@ use hongyan_core::{id::Id, time::Timestamp};
 use crate::{
     pool::Pool,
     retry::again,
-    schema::{KEPT_BY_DAY, doubts},
+    schema::{KEPT_BY_DAY, anyones, doubts, own},
     session::Session,
     sql::cold,
     trouble::Outcome,
@@ -21,11 +21,16 @@ use crate::{
 const THERE: &str =
     "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema() AND tablename = ANY ($1)";
 
-/// A day of what is done whose table an earlier program made, without the index of doubts, and that is so small that it is given
-/// it in a moment.
-const WITHOUT_DOUBTS: &str = "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
+/// Indexes of what is done that an earlier program did not know, each by a word of its condition that no other has, and what they
+/// are made of.
+const LATE_INDEXES: [(&str, &[&str]); 2] = [("state", &[doubts!()]), ("app", &[own!(), anyones!()])];
+
+/// A day of what is done whose table an earlier program made, without an index whose condition has the word $1, and that is so
+/// small that it is given it in a moment.
+const WITHOUT_INDEX: &str = "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
     WHERE i.inhparent = 'done'::regclass AND pg_relation_size(c.oid) < 64 * 1024 * 1024 \
-      AND NOT EXISTS (SELECT 1 FROM pg_index x WHERE x.indrelid = c.oid AND x.indpred IS NOT NULL) \
+      AND NOT EXISTS (SELECT 1 FROM pg_index x WHERE x.indrelid = c.oid \
+                      AND position($1 IN pg_get_expr(x.indpred, x.indrelid)) > 0) \
     ORDER BY c.relname DESC LIMIT 1";
 /// How long a table may be waited for meanwhile: whoever wants to write there waits behind.
 const PATIENCE: &str = "SET LOCAL lock_timeout = '100ms'";
@@ -48,9 +53,14 @@ pub(crate) const fn day_of(moment: Timestamp) -> Day {
     moment.ms().div_euclid(DAY_MS)
 }
 
+/// The first moment of a day.
+pub(crate) const fn begin_of(day: Day) -> Timestamp {
+    Timestamp::from_ms(day * DAY_MS)
+}
+
 /// The lowest id of a day.
 pub(crate) const fn first_id(day: Day) -> i64 {
-    lowest_id(Timestamp::from_ms(day * DAY_MS))
+    lowest_id(begin_of(day))
 }
 
 /// The lowest id of a moment.
@@ -100,21 +110,25 @@ impl Days {
     }
 }
 
-/// Gives the days that have no index of doubts one, where it is made in a moment; the others do without.
-pub(crate) async fn index_doubts(pool: &Arc<Pool>) -> Outcome<()> {
+/// Gives the days that an earlier program made the indexes that they lack, where that is done in a moment; the others do without.
+pub(crate) async fn index_days(pool: &Arc<Pool>) -> Outcome<()> {
     let db = pool.lend().await?;
-    while !db.query(WITHOUT_DOUBTS, &[]).await?.is_empty() {
-        db.enter();
-        db.begin().await?;
-        db.batch(PATIENCE).await?;
-        // Of two nodes at this the second finds it done.
-        db.query(cold::SCHEMA_LOCK, &[]).await?;
-        if let Some(row) = db.query_opt(WITHOUT_DOUBTS, &[]).await? {
-            let name: &str = row.try_get(0)?;
-            db.batch(&format!("CREATE INDEX ON {name} {}", doubts!())).await?;
+    for (word, indexes) in LATE_INDEXES {
+        while !db.query(WITHOUT_INDEX, &[&word]).await?.is_empty() {
+            db.enter();
+            db.begin().await?;
+            db.batch(PATIENCE).await?;
+            // Of two nodes at this the second finds it done.
+            db.query(cold::SCHEMA_LOCK, &[]).await?;
+            if let Some(row) = db.query_opt(WITHOUT_INDEX, &[&word]).await? {
+                let name: &str = row.try_get(0)?;
+                for index in indexes {
+                    db.batch(&format!("CREATE INDEX ON {name} {index}")).await?;
+                }
+            }
+            db.commit().await?;
+            db.settled();
         }
-        db.commit().await?;
-        db.settled();
     }
     Ok(())
 }

@@ -143,15 +143,20 @@ impl Engine {
     }
 
     async fn run_told<O: Operation>(&self, operation: &O) -> Outcome<O::Answer> {
-        let (answer, stage) = again(|| async {
-            let db = self.pool.lend().await?;
-            self.run_once(operation, &db).await
-        })
-        .await?;
+        let (answer, stage) = self.run_staged(operation).await?;
         self.committed(1);
         // The connection is given back: what follows may need one, and there are only so many.
         self.follow(stage).await;
         Ok(answer)
+    }
+
+    /// The same for a caller who sees to what follows the commit.
+    pub(crate) async fn run_staged<O: Operation>(&self, operation: &O) -> Outcome<(O::Answer, Stage)> {
+        again(|| async {
+            let db = self.pool.lend().await?;
+            self.run_once(operation, &db).await
+        })
+        .await
     }
 
     /// Runs statements that depend on nothing but each other's success as one transaction; answers with the connection.
@@ -190,14 +195,14 @@ impl Engine {
         }
     }
 
-    /// Keeps the counters of what waits, in the transaction that changed it.
+    /// Keeps the counters of what waits, and gives back to accounts, in the transaction that changed it.
     async fn count(&self, db: &Session, stage: &Stage) -> Outcome<()> {
         let node = i16::from(self.me().number);
         for ((bucket, channel), by) in stage.depth.iter().filter(|(_, by)| **by != 0) {
             let (bucket, channel) = (i16::from(*bucket), signed(channel.0));
             db.execute(hot::DEPTH_ADD, &[&bucket, &node, &SHARED_LANE, &vec![channel], &vec![*by]]).await?;
         }
-        Ok(())
+        stage.refunds.give_back(db).await
     }
 
     /// What follows a commit: memory, the rest of the node, and a fresh look at where something went that had waited.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hongyan_core::{
     delivery::{Policy, Reason, Repeat, State, Track},
     retry::RetrySchedule,
+    time::Timestamp,
 };
 
 use crate::{
@@ -21,8 +22,9 @@ pub(crate) fn any_policy() -> Policy {
 }
 
 /// Ends deliveries: rows as they were found, locked by this transaction, and where they stand from now on. They move to what is
-/// done, one statement per bucket; after the commit memory lets them go and whoever waits for them is told.
-pub(crate) async fn finish(tx: &mut Transaction<'_>, ended: &[(Row, Track)]) -> Outcome<()> {
+/// done, one statement per bucket; what came to nothing at `now` is given back to its account; after the commit memory lets them
+/// go and whoever waits for them is told.
+pub(crate) async fn finish(tx: &mut Transaction<'_>, ended: &[(Row, Track)], now: Timestamp) -> Outcome<()> {
     if ended.is_empty() {
         return Ok(());
     }
@@ -41,6 +43,7 @@ pub(crate) async fn finish(tx: &mut Transaction<'_>, ended: &[(Row, Track)]) -> 
         if row.track.state == State::Ready {
             tx.stage.reread.insert(row.id.bucket());
         }
+        tx.stage.refunds.note(row, track, now);
         tx.stage.moved(&Row { track: *track, ..*row });
         tx.stage.tell(row, *track);
     }

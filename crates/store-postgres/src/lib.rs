@@ -15,7 +15,8 @@
 //! | `submit`, `settle` | how requests and outcomes are stored, many in a commit |
 //! | `queue`, `workers` | what waits for such a commit, and who makes it |
 //! | `claim` | what this node sends next |
-//! | `finish`, `audience` | how a delivery ends, and how a large audience is expanded |
+//! | `finish`, `refunds`, `audience` | how a delivery ends, what its account gets back, and how a large audience is expanded |
+//! | `windows` | what accounts may send, admitted and given back |
 //! | `ops`, `reads` | the other operations, and the look-ups |
 //! | `engine`, `stage` | how an operation runs, and what follows its commit |
 //! | `memory`, `lanes` | what this node holds, and where something waits |
@@ -44,6 +45,7 @@ mod ops;
 mod pool;
 mod queue;
 mod reads;
+mod refunds;
 mod refusal;
 mod retry;
 mod row;
@@ -56,6 +58,7 @@ mod store;
 mod submit;
 mod target;
 mod trouble;
+mod windows;
 mod workers;
 
 pub use arrival::{Arrival, ArrivalError, PAGES_AT_ONCE};

@@ -8,7 +8,7 @@ use crate::{
     arrival,
     checks::{self, Finding, Settings},
     clock::DatabaseClock,
-    days::{Day, day_of, index_doubts},
+    days::{Day, day_of, index_days},
     engine::Engine,
     life::{self, Life, Rhythm},
     migrate::{self, Found},
@@ -120,8 +120,8 @@ async fn start(pool: Arc<Pool>, life: Arc<Pool>, options: &Options) -> Outcome<A
     let engine = Engine::new(pool, ids, clock, registered.me);
     let today = day_of(engine.now());
     engine.days.make_all(&engine.pool, today - DAYS_BEHIND..=today + DAYS_AHEAD).await?;
-    if let Err(trouble) = index_doubts(&engine.pool).await {
-        tracing::warn!(why = %trouble.told(), "some days of an earlier program have no index of doubts; they are read without");
+    if let Err(trouble) = index_days(&engine.pool).await {
+        tracing::warn!(why = %trouble.told(), "some days of an earlier program lack indexes; they are read without");
     }
     life::look_everywhere(&engine).await?;
     let rhythm = Rhythm { heartbeat: options.heartbeat, lease: options.lease, trust: options.trust };

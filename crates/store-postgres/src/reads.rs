@@ -1,9 +1,11 @@
 //! What look-ups read. A message's deliveries are ranges of the primary key: the first page follows the message's own id, the
 //! ranges of later pages are on record. What is open and what is done lie in two tables, and both are read as of one moment.
 
+mod account;
 mod cargo;
 mod doubt;
 mod expansion;
+mod history;
 mod kept;
 mod message;
 
@@ -12,9 +14,14 @@ use std::collections::BTreeMap;
 use hongyan_core::id::Id;
 
 pub(crate) use self::{
+    account::{
+        KeptAccount, account, account_names, account_read, accounts, bucket_of_hash, bucket_of_tag, follower,
+        follower_bucket, followers, speaker,
+    },
     cargo::cargo,
     doubt::doubts,
     expansion::expansions,
+    history::history,
     kept::{answer, captures, declarations, depths, note, setup_version, users},
     message::{message, outcomes, ranges, to_come},
 };

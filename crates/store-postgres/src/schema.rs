@@ -20,15 +20,22 @@ pub(crate) struct Migration {
 pub(crate) const VERSION: i32 = MIGRATIONS.len() as i32;
 
 /// The migrations, the first first.
-pub(crate) const MIGRATIONS: [Migration; 3] =
-    [Migration { sql: V1, oldest: 1 }, Migration { sql: V2, oldest: 1 }, Migration { sql: V3, oldest: 1 }];
+pub(crate) const MIGRATIONS: [Migration; 4] = [
+    Migration { sql: V1, oldest: 1 },
+    Migration { sql: V2, oldest: 1 },
+    Migration { sql: V3, oldest: 1 },
+    Migration { sql: V4, oldest: 1 },
+];
 
 /// The tables that are kept by days: the table, and the column whose id says which day.
 pub(crate) const KEPT_BY_DAY: [(&str, &str); 3] = [("message", "id"), ("attachment", "message"), ("done", "id")];
 
 /// Every table, so that those of another program are known when they are met.
-pub(crate) const TABLES: [&str; 23] = [
+pub(crate) const TABLES: [&str; 29] = [
     "access_token",
+    "account",
+    "account_contact",
+    "account_token",
     "attachment",
     "audience",
     "capture",
@@ -39,6 +46,8 @@ pub(crate) const TABLES: [&str; 23] = [
     "done",
     "erasure",
     "expansion",
+    "follower",
+    "follower_tag",
     "idempotency",
     "message",
     "meter",
@@ -49,6 +58,7 @@ pub(crate) const TABLES: [&str; 23] = [
     "person",
     "quota_account",
     "quota_entry",
+    "sent",
     "setup",
     "tally",
 ];
@@ -57,6 +67,9 @@ pub(crate) const TABLES: [&str; 23] = [
 const _: () = assert!(hongyan_core::limits::CRASHES_BEFORE_ALONE == 3);
 /// The state is written into the index of doubts.
 const _: () = assert!(hongyan_core::delivery::State::Unknown.number() == 9);
+
+/// From which number on apps are accounts is written into the indexes of their history.
+const _: () = assert!(hongyan_core::account::AccountNo(0).as_app().0 == 1_073_741_824);
 
 /// Where the schema says of itself what it is; made before the first migration.
 pub(crate) const SCHEMA_TABLE: &str = "
@@ -75,6 +88,110 @@ macro_rules! doubts {
     };
 }
 pub(crate) use doubts;
+
+/// What the indexes of accounts' histories are made of: one's own, and everybody's.
+macro_rules! own {
+    () => {
+        "(bucket, app, id) WHERE app >= 1073741824"
+    };
+}
+macro_rules! anyones {
+    () => {
+        "(bucket, id) WHERE app >= 1073741824"
+    };
+}
+pub(crate) use {anyones, own};
+
+/// Accounts of the token API, what they sent, and who follows official accounts. A program of version 3 stores nothing of
+/// accounts. It puts numbers of its own declarations into `numbering` together with all that it has read there, under the lock of
+/// `setup`; whoever takes a number for an account or a tag holds that lock too.
+///
+/// The indexes of history are made for the days to come, as that of doubts is.
+const V4: &str = concat!(
+    "
+ALTER TABLE message ADD COLUMN client text NOT NULL DEFAULT '';
+
+-- Accounts, in the bucket of the name. Names are compared and ordered byte by byte.
+CREATE TABLE account (
+    bucket    smallint NOT NULL,
+    name      text COLLATE \"C\" NOT NULL,
+    no        integer NOT NULL,
+    created   bigint NOT NULL,
+    password  text NOT NULL,        -- its hash
+    role      text NOT NULL,
+    per_hour  bigint NOT NULL,
+    per_day   bigint NOT NULL,
+    available boolean NOT NULL,
+    enabled   boolean NOT NULL,
+    phone     text NOT NULL,        -- empty: none
+    email     text NOT NULL,
+    wechat    text NOT NULL,
+    epoch     bigint NOT NULL,      -- grows when its tokens end
+    PRIMARY KEY (bucket, name)
+);
+CREATE INDEX account_no ON account (bucket, no);
+
+-- Whose a phone (kind 0), mail address (1) or WeChat id (2) is, in the bucket of what it is.
+CREATE TABLE account_contact (
+    bucket  smallint NOT NULL,
+    kind    smallint NOT NULL,
+    contact text COLLATE \"C\" NOT NULL,
+    account text COLLATE \"C\" NOT NULL,
+    PRIMARY KEY (bucket, kind, contact)
+);
+
+-- Tokens of accounts, in the bucket of the hash. One counts while its account has that number and epoch.
+CREATE TABLE account_token (
+    bucket  smallint NOT NULL,
+    hash    bytea NOT NULL,
+    account text COLLATE \"C\" NOT NULL,
+    no      integer NOT NULL,
+    epoch   bigint NOT NULL,
+    expires bigint NOT NULL,
+    PRIMARY KEY (bucket, hash)
+);
+CREATE INDEX account_token_expires ON account_token (bucket, expires);
+
+-- How many deliveries of an account there are with ids of a day, open ones and those that are done, in the bucket of the ids.
+CREATE TABLE sent (
+    bucket     smallint NOT NULL,
+    account    integer NOT NULL,
+    day        integer NOT NULL,    -- since 1970-01-01 UTC
+    deliveries bigint NOT NULL,
+    PRIMARY KEY (bucket, account, day)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000);
+
+-- Who has a tag, in the bucket of its low six bits; and which tag somebody has, in the bucket of who they are.
+CREATE TABLE follower (
+    bucket     smallint NOT NULL,
+    tag        integer NOT NULL,
+    provider   integer NOT NULL,
+    openid     text NOT NULL,
+    subscribed boolean NOT NULL,
+    PRIMARY KEY (bucket, tag)
+);
+CREATE TABLE follower_tag (
+    bucket   smallint NOT NULL,
+    provider integer NOT NULL,
+    openid   text COLLATE \"C\" NOT NULL,
+    tag      integer NOT NULL,
+    PRIMARY KEY (bucket, provider, openid)
+);
+
+-- What accounts sent, the newest last.
+CREATE INDEX own ON delivery ",
+    own!(),
+    ";
+CREATE INDEX anyones ON delivery ",
+    anyones!(),
+    ";
+CREATE INDEX own_done ON ONLY done ",
+    own!(),
+    ";
+CREATE INDEX anyones_done ON ONLY done ",
+    anyones!(),
+    ";"
+);
 
 /// Access tokens, caps, secrets and doubts. None of it is known to a program of version 2, which stores nothing that would
 /// need it.

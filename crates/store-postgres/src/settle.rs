@@ -11,6 +11,7 @@ use std::{
     sync::Arc,
 };
 
+use async_trait::async_trait;
 use hongyan_core::{
     delivery::Track,
     id::Id,
@@ -19,13 +20,16 @@ use hongyan_core::{
     time::Timestamp,
 };
 use tokio::sync::oneshot;
+use tokio_postgres::Row as SqlRow;
 
 use self::{anew::Anew, changes::Settling};
 use crate::{
-    engine::Engine,
+    engine::{Engine, Operation, Transaction},
     pool::closed,
     queue::{Job, Queue, Room},
+    refunds,
     row::{Row, id_read},
+    session::Query,
     stage::Stage,
     trouble::{Outcome, Trouble},
     workers::{Workers, work_on},
@@ -184,7 +188,8 @@ async fn settle_held(engine: &Engine, lane: i16, settlements: &[Settlement]) -> 
     for (settlement, answer) in settlements.iter().zip(&mut answers) {
         settling.correct(&settlement.changes, answer);
     }
-    let written = write(engine, lane, &settling).await?;
+    let now = settlements.iter().map(|settlement| settlement.now).max().unwrap_or_else(|| engine.now());
+    let written = write(engine, lane, &settling, now).await?;
     let mut stage = Stage::default();
     let mut strays = HashSet::new();
     for (was, track) in settling.changed() {
@@ -200,12 +205,39 @@ async fn settle_held(engine: &Engine, lane: i16, settlements: &[Settlement]) -> 
 }
 
 /// Writes what has changed; answers the ids that stood as expected.
-async fn write(engine: &Engine, lane: i16, settling: &Settling) -> Outcome<BTreeSet<i64>> {
+async fn write(engine: &Engine, lane: i16, settling: &Settling, now: Timestamp) -> Outcome<BTreeSet<i64>> {
     let tables = settling.tables(engine.me(), lane, engine.now());
     let queries = tables.queries();
     if queries.is_empty() {
         return Ok(BTreeSet::new());
     }
+    if settling.changed().any(|(was, track)| refunds::of(&was, &track).is_some()) {
+        return Ok(engine.run_staged(&Refunding { settling, queries: &queries, now }).await?.0);
+    }
     let (_, answers) = engine.transact(&queries).await?;
+    written(&answers)
+}
+
+fn written(answers: &[Vec<SqlRow>]) -> Outcome<BTreeSet<i64>> {
     answers.iter().flatten().map(|row| id_read(row, 0).map(Id::get)).collect()
+}
+
+/// The same where something is given back to an account: what stood as expected has to be known before.
+struct Refunding<'a> {
+    settling: &'a Settling,
+    queries: &'a [Query<'a>],
+    now: Timestamp,
+}
+
+#[async_trait]
+impl Operation for Refunding<'_> {
+    type Answer = BTreeSet<i64>;
+
+    async fn run(&self, tx: &mut Transaction<'_>) -> Outcome<BTreeSet<i64>> {
+        let written = written(&tx.db.query_all(self.queries).await?)?;
+        for (was, track) in self.settling.changed().filter(|(was, _)| written.contains(&was.id.get())) {
+            tx.stage.refunds.note(&was, &track, self.now);
+        }
+        Ok(written)
+    }
 }

@@ -18,9 +18,12 @@ macro_rules! statements {
     };
 }
 
+pub(crate) mod account;
 pub(crate) mod arrival;
 pub(crate) mod cold;
 pub(crate) mod erasure;
+pub(crate) mod follower;
+pub(crate) mod history;
 pub(crate) mod hot;
 pub(crate) mod node;
 pub(crate) mod page;

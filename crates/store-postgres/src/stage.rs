@@ -14,7 +14,7 @@ use hongyan_core::{
     store::Lease,
 };
 
-use crate::{memory::Known, row::Row};
+use crate::{memory::Known, refunds::Refunds, row::Row};
 
 /// The rest of the node, as the store sees it.
 #[derive(Clone)]
@@ -48,6 +48,8 @@ pub(crate) struct Stage {
     pub reread: BTreeSet<u8>,
     /// How many rows became ready, less those that ceased to be, where the statements do not count that themselves.
     pub depth: BTreeMap<(u8, ChannelNo), i64>,
+    /// What is given back to accounts, before the commit and as the last of all that is done.
+    pub refunds: Refunds,
 }
 
 impl Stage {

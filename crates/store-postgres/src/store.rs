@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use hongyan_core::{
+    account::{Account, AccountAdded, AccountChange, AccountNo, Follower, Profile},
     cap::{Cap, Draw, Drawn},
     delivery::Track,
+    history::{HistoryFilter, HistoryPage},
     id::{Id, IdSource},
     pace::Tokens,
     ports::{Desk, Moved, Progress},
     quota::{Admission, Admitted, Day, Sums},
-    setup::{AppNo, ChannelNo, User},
+    setup::{AppNo, ChannelNo, ProviderNo, User},
     store::{
-        AccessTokens, Batch, Capture, Captures, Cargo, Change, Commits, Declaration, Declarations, Deliveries, Depth,
-        Doubt, Expansion, Lease, Limits, MessageRecord, Messages, NodeRecord, Page, PlanChange, Policies, Recovered,
-        StoreResult, Submitted, Upkeep,
+        AccessTokens, Accounts, Batch, Capture, Captures, Cargo, Change, Commits, Declaration, Declarations,
+        Deliveries, Depth, Doubt, Expansion, Followers, Lease, Limits, MessageRecord, Messages, NodeRecord, Page,
+        PlanChange, Policies, Recovered, StoreResult, Submitted, Upkeep,
     },
     time::{Clock, Timestamp},
     token::{KeptToken, TokenTurn},
@@ -27,10 +29,11 @@ use crate::{
     life::Life,
     nodes,
     ops::{
+        account,
         answer::AnswerKeep,
         cancel::Cancel,
         capture::Capturer,
-        erase, expire, page,
+        erase, expire, follower, page,
         plan::{NoteOnce, PlanApply},
         prune,
         quota::{self, Accountant, TokensTake},
@@ -262,6 +265,66 @@ impl Limits for PostgresStore {
 
     async fn caps_draw(&self, caps: Vec<Cap>, draws: Vec<Draw>, now: Timestamp) -> StoreResult<Vec<Drawn>> {
         quota::draw(&self.engine, caps, draws, now).await
+    }
+}
+
+#[async_trait]
+impl Accounts for PostgresStore {
+    async fn account_add(&self, name: String, profile: Profile, now: Timestamp) -> StoreResult<AccountAdded> {
+        account::add(&self.engine, name, profile, now).await
+    }
+
+    async fn account_find(&self, name: String) -> StoreResult<Option<Account>> {
+        reads::account(&self.engine, &name).await.map_err(|trouble| trouble.told())
+    }
+
+    async fn accounts(&self, after: Option<String>, limit: usize) -> StoreResult<Vec<Account>> {
+        reads::accounts(&self.engine, after, limit).await.map_err(|trouble| trouble.told())
+    }
+
+    async fn account_names(&self, accounts: Vec<AccountNo>) -> StoreResult<Vec<(AccountNo, String)>> {
+        reads::account_names(&self.engine, &accounts).await.map_err(|trouble| trouble.told())
+    }
+
+    async fn account_change(&self, name: String, change: AccountChange) -> StoreResult<Option<Account>> {
+        account::change(&self.engine, name, change).await
+    }
+
+    async fn account_remove(&self, name: String) -> StoreResult<bool> {
+        account::remove(&self.engine, name).await
+    }
+
+    async fn account_token_add(
+        &self,
+        name: String,
+        password: String,
+        hash: [u8; 32],
+        expires: Timestamp,
+    ) -> StoreResult<bool> {
+        account::token_add(&self.engine, name, password, hash, expires).await
+    }
+
+    async fn account_token_find(&self, hash: [u8; 32], now: Timestamp) -> StoreResult<Option<Account>> {
+        reads::speaker(&self.engine, hash, now).await.map_err(|trouble| trouble.told())
+    }
+
+    async fn history(&self, filter: HistoryFilter, skip: usize, limit: usize) -> StoreResult<HistoryPage> {
+        reads::history(&self.engine, filter, skip, limit).await.map_err(|trouble| trouble.told())
+    }
+}
+
+#[async_trait]
+impl Followers for PostgresStore {
+    async fn follower_tag(&self, provider: ProviderNo, openid: String) -> StoreResult<(Follower, bool)> {
+        follower::tag(&self.engine, provider, openid).await
+    }
+
+    async fn follower_subscribed(&self, provider: ProviderNo, openid: String, subscribed: bool) -> StoreResult<()> {
+        follower::subscribed(&self.engine, provider, openid, subscribed).await
+    }
+
+    async fn followers(&self, provider: ProviderNo, tags: Vec<u32>) -> StoreResult<Vec<Follower>> {
+        reads::followers(&self.engine, provider, tags).await.map_err(|trouble| trouble.told())
     }
 }
 

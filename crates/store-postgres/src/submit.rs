@@ -1,7 +1,8 @@
-//! Storing requests: whatever waits when a worker comes by is stored in one commit, message, content, first page and
-//! idempotency key. What is due now is born leased where the channel has a free slot and nothing waits before it (design 3);
+//! Storing requests: whatever waits when a worker comes by is stored in one commit, message, content, first page, idempotency key
+//! and what it counts in its account's windows. What is due now is born leased where the channel has a free slot and nothing waits before it (design 3);
 //! that is decided as requests leave the queue, in their order, so that none overtakes another.
 
+mod admission;
 mod commit;
 mod request;
 
@@ -109,9 +110,9 @@ async fn commit_again(engine: &Engine, lane: i16, requests: &[Request]) -> Resul
 
 async fn follow(engine: &Engine, requests: Vec<Request>, stage: Stage, answers: Vec<Submitted>) {
     engine.committed(requests.len());
-    // Slots whose request turned out to be a repeat go back.
-    let repeats = requests.iter().zip(&answers).filter(|(_, answer)| **answer != Submitted::Stored);
-    release(engine, repeats.map(|(request, _)| request));
+    // Slots whose request turned out to be a repeat, or over a limit, go back.
+    let unused = requests.iter().zip(&answers).filter(|(_, answer)| **answer != Submitted::Stored);
+    release(engine, unused.map(|(request, _)| request));
     engine.follow(stage).await;
     have_come(engine, &requests);
     for (request, answer) in requests.into_iter().zip(answers) {

@@ -3,18 +3,21 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use hongyan_core::{
+    account::{self, Follower},
     content::Content,
     delivery::{Reason, State},
     id::{Id, bucket_of_key, bucket_of_name},
     pace::Meter,
     quota::{Account, Entry},
-    setup::User,
+    setup::{ProviderNo, User},
     store::{Capture, Declaration},
     transfer::{MovedAttachment, MovedDelivery, MovedExpansion, MovedKey, MovedMessage, MovedPage, Rows},
 };
 
 use crate::{
     audience::rest_encode,
+    columns::Sent,
+    reads::follower_bucket,
     row::{CAPTURES_BUCKET, attempts_encode, priority_number, signed, state_number},
     session::{Param, Session},
     sql::{arrival as sql, plan, read},
@@ -67,6 +70,8 @@ pub(super) async fn insert(db: &Session, rows: &Rows, predecessor: Predecessor) 
         Rows::Accounts(rows) => accounts(db, rows).await?,
         Rows::Entries(rows) => entries(db, rows).await?,
         Rows::Meters(rows) => meters(db, rows).await?,
+        Rows::Callers(rows) => callers(db, rows).await?,
+        Rows::Followers(rows) => followers(db, rows).await?,
     }
     Ok(Depth::new())
 }
@@ -91,7 +96,7 @@ fn number(sum: u64) -> i64 {
 }
 
 async fn messages(db: &Session, rows: &[MovedMessage]) -> Outcome<()> {
-    let params: [Param<'_>; 12] = [
+    let params: [Param<'_>; 13] = [
         &column(rows, |row| row.message.id.get()),
         &column(rows, |row| signed(row.message.app.0)),
         &column(rows, |row| signed(row.channel.0)),
@@ -104,6 +109,7 @@ async fn messages(db: &Session, rows: &[MovedMessage]) -> Outcome<()> {
         &column(rows, |row| row.last.get()),
         &column(rows, |row| signed(row.attachments)),
         &column(rows, |row| row.content.as_slice()),
+        &column(rows, |row| plain(&row.message.client)),
     ];
     put(db, sql::MESSAGES, &params).await?;
     // What cannot be read is moved as it is.
@@ -152,6 +158,16 @@ async fn deliveries(db: &Session, rows: &[MovedDelivery], predecessor: Predecess
             params.extend([&predecessor.epoch as Param<'_>, &predecessor.leased]);
         }
         put(db, sql, &params).await?;
+    }
+    let mut sent: BTreeMap<i16, Sent> = BTreeMap::new();
+    for row in rows {
+        sent.entry(i16::from(row.id.bucket())).or_default().count(row.app, row.id);
+    }
+    for (bucket, sent) in &mut sent {
+        sent.finished();
+        if let Some(query) = sent.query(bucket) {
+            put(db, query.sql, &query.params).await?;
+        }
     }
     let mut depth = Depth::new();
     for row in open.iter().filter(|row| row.track.state == State::Ready) {
@@ -262,4 +278,44 @@ async fn meters(db: &Session, rows: &[(String, Meter)]) -> Outcome<()> {
         &column(rows, |(_, meter)| i64::try_from(meter.ahead.as_nanos()).unwrap_or(i64::MAX)),
     ];
     put(db, sql::METERS, &params).await
+}
+
+async fn callers(db: &Session, rows: &[account::Account]) -> Outcome<()> {
+    let contact = |n: usize| column(rows, move |row| row.profile.contacts[n].as_str());
+    let params: [Param<'_>; 13] = [
+        &column(rows, |row| i16::from(bucket_of_name(&row.name))),
+        &column(rows, |row| row.name.as_str()),
+        &column(rows, |row| signed(row.no.0)),
+        &column(rows, |row| row.created.ms()),
+        &column(rows, |row| row.profile.password.as_str()),
+        &column(rows, |row| row.profile.role.as_str()),
+        &column(rows, |row| i64::from(row.profile.per_hour)),
+        &column(rows, |row| i64::from(row.profile.per_day)),
+        &column(rows, |row| row.profile.available),
+        &column(rows, |row| row.profile.enabled),
+        &contact(0),
+        &contact(1),
+        &contact(2),
+    ];
+    put(db, sql::CALLERS, &params).await?;
+    let each = |row: &account::Account| (0i16..).zip(row.profile.contacts.clone()).collect::<Vec<_>>();
+    let contacts = rows.iter().flat_map(|row| each(row).into_iter().map(|(kind, contact)| (kind, contact, &row.name)));
+    let contacts: Vec<(i16, String, &String)> = contacts.filter(|(_, contact, _)| !contact.is_empty()).collect();
+    let params: [Param<'_>; 4] = [
+        &column(&contacts, |(_, contact, _)| i16::from(bucket_of_name(contact))),
+        &column(&contacts, |(kind, ..)| *kind),
+        &column(&contacts, |(_, contact, _)| contact.as_str()),
+        &column(&contacts, |(.., name)| name.as_str()),
+    ];
+    put(db, sql::CONTACTS, &params).await
+}
+
+async fn followers(db: &Session, rows: &[(ProviderNo, Follower)]) -> Outcome<()> {
+    let tags = column(rows, |(_, follower)| signed(follower.tag));
+    let providers = column(rows, |(provider, _)| signed(provider.0));
+    let openids = column(rows, |(_, follower)| follower.openid.as_str());
+    let subscribed = column(rows, |(_, follower)| follower.subscribed);
+    put(db, sql::FOLLOWERS, &[&tags, &providers, &openids, &subscribed]).await?;
+    let buckets = column(rows, |(provider, follower)| follower_bucket(*provider, &follower.openid));
+    put(db, sql::TAGS, &[&buckets, &providers, &openids, &tags]).await
 }

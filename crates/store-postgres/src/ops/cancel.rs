@@ -47,7 +47,7 @@ impl Operation for Cancel {
             }
         }
         // All at once: who holds rows waits for counters, and nobody who holds counters waits for rows.
-        finish(tx, &ended).await?;
+        finish(tx, &ended, self.now).await?;
         Ok(ended.len())
     }
 }

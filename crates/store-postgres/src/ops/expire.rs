@@ -134,7 +134,7 @@ impl Operation for Expire {
             };
             ended.extend(step(&row.track, &Event::Expire, &policy, self.now).map(|track| (row, track)));
         }
-        finish(tx, &ended).await?;
+        finish(tx, &ended, self.now).await?;
         Ok(ended.len())
     }
 }

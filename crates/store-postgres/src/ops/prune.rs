@@ -1,5 +1,5 @@
-//! Forgetting history: whole days of it, never one with something open in it or before it; and idempotency keys and tallies of
-//! caps whose time is over. Several nodes may do so at once.
+//! Forgetting history: whole days of it, never one with something open in it or before it; and idempotency keys, tallies of caps
+//! and tokens of accounts whose time is over. Several nodes may do so at once.
 
 use hongyan_core::{store::StoreResult, time::Timestamp};
 
@@ -9,8 +9,8 @@ use crate::{
     memory::BUCKETS,
     retry::again,
     schema::KEPT_BY_DAY,
-    session::{Query, Session},
-    sql::{cold, page, plan, quota, read},
+    session::{Param, Query, Session},
+    sql::{account, cold, history, page, plan, quota, read},
     trouble::{Outcome, Trouble},
 };
 
@@ -31,8 +31,9 @@ async fn prune_told(engine: &Engine, before: Timestamp, limit: usize, now: Times
     engine.days.make_all(&engine.pool, today..=today + DAYS_AHEAD).await?;
     let keys_left = again(|| forget(engine, read::KEYS_OVER, read::KEYS_FORGET, limit, now)).await?;
     let tallies_left = again(|| forget(engine, quota::TALLIES_OVER, quota::TALLIES_FORGET, limit, now)).await?;
+    let tokens_left = again(|| forget(engine, account::TOKENS_OVER, account::TOKENS_FORGET, limit, now)).await?;
     let days_left = day_forget(engine, before).await?;
-    Ok(keys_left || tallies_left || days_left)
+    Ok(keys_left || tallies_left || tokens_left || days_left)
 }
 
 /// Forgets rows whose time is over, at most `limit`; answers whether more are left. One statement says how many there are in a
@@ -94,7 +95,7 @@ async fn day_forget(engine: &Engine, before: Timestamp) -> Outcome<bool> {
     }
     engine.committed(1);
     engine.days.forget(oldest);
-    again(|| pages_forget(&db, until)).await?;
+    again(|| each_bucket(&db, page::PAGES_FORGET, &until)).await?;
     Ok(days.len() > 1)
 }
 
@@ -105,6 +106,8 @@ async fn day_drop(db: &Session, day: Day) -> Outcome<bool> {
     db.query(cold::SCHEMA_LOCK, &[]).await?;
     let names: Vec<String> = KEPT_BY_DAY.iter().map(|(table, _)| table_name(table, day)).collect();
     db.batch(&format!("DROP TABLE IF EXISTS {}", names.join(", "))).await?;
+    // What an earlier program has dropped without this is forgotten with it.
+    each_bucket(db, history::SENT_FORGET, &i32::try_from(day).unwrap_or(i32::MAX)).await?;
     Ok(!is_open(db, first_id(day + 1)).await?)
 }
 
@@ -114,11 +117,10 @@ async fn is_open(db: &Session, until: i64) -> Outcome<bool> {
     Ok(row.ok_or_else(|| Trouble::Damaged("no answer".to_owned()))?.try_get(0)?)
 }
 
-/// Forgets where the pages of messages before `until` lay.
-async fn pages_forget(db: &Session, until: i64) -> Outcome<()> {
+/// Runs a statement for each bucket.
+async fn each_bucket(db: &Session, sql: &'static str, param: Param<'_>) -> Outcome<()> {
     let buckets: Vec<i16> = (0..BUCKETS).map(i16::from).collect();
-    let queries =
-        buckets.iter().map(|bucket| Query { sql: page::PAGES_FORGET, params: vec![bucket as _, &until as _] });
+    let queries = buckets.iter().map(|bucket| Query { sql, params: vec![bucket as _, param] });
     db.query_all(&queries.collect::<Vec<_>>()).await?;
     Ok(())
 }

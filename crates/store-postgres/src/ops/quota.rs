@@ -3,10 +3,10 @@
 
 mod caps;
 mod pace;
-mod windows;
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use hongyan_core::{
     id::{Id, bucket_of_name},
     quota::{Admission, Admitted, Day, Sums},
@@ -15,13 +15,13 @@ use hongyan_core::{
 };
 use tokio::sync::oneshot;
 
-use self::windows::{Ask, HOUR_MS, Said, Windows, account_read};
 pub(crate) use self::{caps::draw, pace::TokensTake};
 use crate::{
-    engine::Engine,
+    engine::{Engine, Operation, Transaction},
     queue::{Job, Queue, Room},
     sql::quota,
     trouble::{Outcome, Trouble},
+    windows::{Ask, HOUR_MS, Said, Windows, account_read},
     workers::{Workers, work_on},
 };
 
@@ -112,6 +112,15 @@ async fn together(engine: &Engine, jobs: Vec<Waiting>) {
         let answer = said.as_ref().map(|said| said[place]).map_err(Clone::clone);
         // Nobody waits any more where the caller has gone.
         let _ = reply.send(answer);
+    }
+}
+
+#[async_trait]
+impl Operation for Windows<'_> {
+    type Answer = Option<Vec<Said>>;
+
+    async fn run(&self, tx: &mut Transaction<'_>) -> Outcome<Option<Vec<Said>>> {
+        self.decide(tx.db).await
     }
 }
 

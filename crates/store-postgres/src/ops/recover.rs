@@ -163,7 +163,7 @@ impl Operation for Orphans {
             let event = Event::Recover { lease: row.track.lease, alone };
             step(&row.track, &event, &(self.policies)(row.channel), self.now)
         };
-        let recovered = take(tx, self.bucket, &rows, decide).await?;
+        let recovered = take(tx, self.bucket, &rows, self.now, decide).await?;
         Ok(Taken { recovered, is_more_there })
     }
 }
@@ -185,6 +185,7 @@ async fn take(
     tx: &mut Transaction<'_>,
     bucket: i16,
     rows: &[SqlRow],
+    now: Timestamp,
     decide: impl Fn(&Row) -> Option<Track> + Send + Sync,
 ) -> Outcome<Recovered> {
     let mut recovered = Recovered::default();
@@ -207,6 +208,7 @@ async fn take(
             _ => recovered.poison += 1,
         }
         if track.state.is_open() { &mut free } else { &mut ended }.push(&row, &track);
+        tx.stage.refunds.note(&row, &track, now);
         tx.stage.change(&row, track);
         tx.stage.tell(&row, track);
     }
@@ -360,6 +362,6 @@ impl Operation for Strays {
             };
             step(&row.track, &event, &(self.policies)(row.channel), self.now)
         };
-        take(tx, self.bucket, &rows, decide).await
+        take(tx, self.bucket, &rows, self.now, decide).await
     }
 }

@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The number of the columns that [`message_row`] reads; others may follow.
-pub(super) const MESSAGE_COLUMNS: usize = 9;
+pub(super) const MESSAGE_COLUMNS: usize = 10;
 
 /// Where a page of a message lies.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +56,7 @@ pub(super) fn message_row(row: &SqlRow, state: MessageState) -> Outcome<(Message
         dialect: Dialect::from_name(dialect).ok_or_else(|| Trouble::Damaged(format!("the dialect {dialect:?}")))?,
         operation: row.try_get(3)?,
         user: row.try_get(4)?,
+        client: row.try_get(9)?,
         priority: priority_read(row.try_get(5)?)?,
         state,
         accepted: Timestamp::from_ms(row.try_get(6)?),

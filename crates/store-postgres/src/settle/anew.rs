@@ -54,6 +54,7 @@ impl Operation for Anew {
             if was.track.state == State::Ready {
                 tx.stage.reread.insert(was.id.bucket());
             }
+            tx.stage.refunds.note(&was, &track, self.now);
             tx.stage.moved(&Row { track, ..was });
             tx.stage.tell(&was, track);
         }

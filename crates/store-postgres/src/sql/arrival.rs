@@ -24,6 +24,8 @@ statements! {
             UNION ALL SELECT 'captures' WHERE EXISTS (SELECT 1 FROM capture) \
             UNION ALL SELECT 'accounts' WHERE EXISTS (SELECT 1 FROM quota_account) OR EXISTS (SELECT 1 FROM meter) \
                 OR EXISTS (SELECT 1 FROM tally) \
+            UNION ALL SELECT 'accounts of the token API' WHERE EXISTS (SELECT 1 FROM account) \
+            UNION ALL SELECT 'followers' WHERE EXISTS (SELECT 1 FROM follower) \
             UNION ALL SELECT 'access tokens' WHERE EXISTS (SELECT 1 FROM access_token) \
             UNION ALL SELECT 'notes of a node that has set it up' WHERE EXISTS (SELECT 1 FROM note)) w (what)";
     /// Forgets every note but the mark.
@@ -38,12 +40,12 @@ statements! {
             clock_timestamp(), $2 FROM node n WHERE n.number = 0 RETURNING epoch";
     /// Messages, as columns.
     MESSAGES = "INSERT INTO message (bucket, id, app, channel, dialect, operation, caller, priority, accepted, expires, \
-            last, attachments, content) \
+            last, attachments, content, client) \
         SELECT x.id & 63, x.id, x.app, x.channel, x.dialect, x.operation, x.caller, x.priority, x.accepted, x.expires, x.last, \
-            x.attachments, x.content \
+            x.attachments, x.content, x.client \
         FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::smallint[], \
-            $8::bigint[], $9::bigint[], $10::bigint[], $11::integer[], $12::bytea[]) \
-            x (id, app, channel, dialect, operation, caller, priority, accepted, expires, last, attachments, content)";
+            $8::bigint[], $9::bigint[], $10::bigint[], $11::integer[], $12::bytea[], $13::text[]) \
+            x (id, app, channel, dialect, operation, caller, priority, accepted, expires, last, attachments, content, client)";
     /// Messages ($1) have a secret that is to be erased.
     ERASURES = "INSERT INTO erasure (bucket, message) \
         SELECT x.message & 63, x.message FROM unnest($1::bigint[]) x (message)";
@@ -105,6 +107,26 @@ statements! {
     METERS = "INSERT INTO meter (bucket, key, seen, ahead_ns) \
         SELECT x.bucket, x.key, x.seen, x.ahead_ns \
         FROM unnest($1::smallint[], $2::text[], $3::bigint[], $4::bigint[]) x (bucket, key, seen, ahead_ns)";
+    /// Accounts of the token API, as columns.
+    CALLERS = "INSERT INTO account (bucket, name, no, created, password, role, per_hour, per_day, available, enabled, phone, \
+            email, wechat, epoch) \
+        SELECT x.bucket, x.name, x.no, x.created, x.password, x.role, x.per_hour, x.per_day, x.available, x.enabled, x.phone, \
+            x.email, x.wechat, 0 \
+        FROM unnest($1::smallint[], $2::text[], $3::integer[], $4::bigint[], $5::text[], $6::text[], $7::bigint[], $8::bigint[], \
+            $9::boolean[], $10::boolean[], $11::text[], $12::text[], $13::text[]) \
+            x (bucket, name, no, created, password, role, per_hour, per_day, available, enabled, phone, email, wechat)";
+    /// Their contacts, as columns.
+    CONTACTS = "INSERT INTO account_contact (bucket, kind, contact, account) \
+        SELECT x.bucket, x.kind, x.contact, x.account \
+        FROM unnest($1::smallint[], $2::smallint[], $3::text[], $4::text[]) x (bucket, kind, contact, account)";
+    /// Those who follow official accounts, as columns.
+    FOLLOWERS = "INSERT INTO follower (bucket, tag, provider, openid, subscribed) \
+        SELECT x.tag & 63, x.tag, x.provider, x.openid, x.subscribed \
+        FROM unnest($1::integer[], $2::integer[], $3::text[], $4::boolean[]) x (tag, provider, openid, subscribed)";
+    /// Their tags, as columns.
+    TAGS = "INSERT INTO follower_tag (bucket, provider, openid, tag) \
+        SELECT x.bucket, x.provider, x.openid, x.tag \
+        FROM unnest($1::smallint[], $2::integer[], $3::text[], $4::integer[]) x (bucket, provider, openid, tag)";
     /// How many rows there are of each kind, but for deliveries and their attempts.
     COUNTS = "SELECT 'messages', count(*) FROM message \
         UNION ALL SELECT 'content_bytes', coalesce(sum(octet_length(content)), 0)::bigint FROM message \
@@ -119,7 +141,9 @@ statements! {
         UNION ALL SELECT 'captures', count(*) FROM capture \
         UNION ALL SELECT 'accounts', count(*) FROM quota_account \
         UNION ALL SELECT 'admissions', count(*) FROM quota_entry \
-        UNION ALL SELECT 'meters', count(*) FROM meter";
+        UNION ALL SELECT 'meters', count(*) FROM meter \
+        UNION ALL SELECT 'callers', count(*) FROM account \
+        UNION ALL SELECT 'followers', count(*) FROM follower";
     /// How many deliveries there are in each state, and how many attempts those have.
     DELIVERY_COUNTS = "SELECT d.state, count(*), sum(jsonb_array_length(d.attempts))::bigint FROM delivery d GROUP BY d.state \
         UNION ALL SELECT d.state, count(*), sum(jsonb_array_length(d.attempts))::bigint FROM done d GROUP BY d.state";

@@ -101,17 +101,20 @@ statements! {
         ON CONFLICT (bucket, app, key) DO UPDATE \
             SET fingerprint = excluded.fingerprint, message = excluded.message, expires = excluded.expires, answer = NULL \
             WHERE i.expires <= $7";
+    /// Forgets keys, arrays of app ($2) and key ($3), where they lead to messages ($4) that were not stored.
+    KEYS_DROP = "DELETE FROM idempotency i USING unnest($2::integer[], $3::text[], $4::bigint[]) x (app, key, message) \
+        WHERE i.bucket = $1 AND i.app = x.app AND i.key = x.key AND i.message = x.message";
     /// What is kept under keys: arrays of app ($2) and key ($3).
     KEYS_READ = "SELECT i.app, i.key, i.message, i.fingerprint \
         FROM unnest($2::integer[], $3::text[]) x (app, key) JOIN idempotency i ON i.bucket = $1 AND i.app = x.app AND i.key = x.key";
     /// New messages, as columns.
     MESSAGE_INSERT = "INSERT INTO message (bucket, id, app, channel, dialect, operation, caller, priority, accepted, expires, \
-            last, attachments, content) \
+            last, attachments, content, client) \
         SELECT $1, x.id, x.app, x.channel, x.dialect, x.operation, x.caller, x.priority, x.accepted, x.expires, x.last, \
-            x.attachments, x.content \
+            x.attachments, x.content, x.client \
         FROM unnest($2::bigint[], $3::integer[], $4::integer[], $5::text[], $6::text[], $7::text[], $8::smallint[], \
-            $9::bigint[], $10::bigint[], $11::bigint[], $12::integer[], $13::bytea[]) \
-            x (id, app, channel, dialect, operation, caller, priority, accepted, expires, last, attachments, content)";
+            $9::bigint[], $10::bigint[], $11::bigint[], $12::integer[], $13::bytea[], $14::text[]) \
+            x (id, app, channel, dialect, operation, caller, priority, accepted, expires, last, attachments, content, client)";
     /// Attachments of new messages, as columns.
     ATTACHMENT_INSERT = "INSERT INTO attachment (bucket, message, no, body) \
         SELECT $1, x.message, x.no, x.body FROM unnest($2::bigint[], $3::integer[], $4::bytea[]) x (message, no, body)";
@@ -132,6 +135,11 @@ statements! {
         FROM unnest($2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::smallint[], $7::integer[], $8::smallint[], \
             $9::integer[], $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[]) \
             x (id, message, parcel, channel, priority, app, state, lease, due, expires, reason, recipient, address)";
+    /// Counts so many ($4) deliveries more of accounts ($2) on days ($3), arrays all.
+    SENT_ADD = "INSERT INTO sent (bucket, account, day, deliveries) \
+        SELECT $1, x.account, x.day, x.by FROM unnest($2::integer[], $3::integer[], $4::bigint[]) x (account, day, by) \
+        ORDER BY x.account, x.day \
+        ON CONFLICT (bucket, account, day) DO UPDATE SET deliveries = sent.deliveries + excluded.deliveries";
     /// Begins the expansion of messages ($2).
     EXPANSION_INSERT = "INSERT INTO expansion (bucket, message, cursor) \
         SELECT $1, x.message, 0 FROM unnest($2::bigint[]) x (message)";

@@ -15,6 +15,11 @@ statements! {
     /// Keeps the last numbers ($2) of kinds ($1).
     NUMBERINGS_KEEP = "INSERT INTO numbering (kind, last) SELECT x.kind, x.last FROM unnest($1::text[], $2::integer[]) x (kind, last) \
         ON CONFLICT (kind) DO UPDATE SET last = excluded.last";
+    /// Holds off whoever applies a plan, and with it all numbers, until the end of the transaction.
+    SETUP_HOLD = "SELECT s.one FROM setup s WHERE s.one = 1 FOR SHARE";
+    /// Gives the next number of kind $1, the first of which is $2.
+    NUMBER_NEXT = "INSERT INTO numbering (kind, last) VALUES ($1, $2) \
+        ON CONFLICT (kind) DO UPDATE SET last = numbering.last + 1 RETURNING last";
     /// Keeps declarations: arrays of kind, code, number and the rest.
     DECLARATIONS_KEEP = "INSERT INTO declaration (kind, code, no, doc) \
         SELECT x.kind, x.code, x.no, x.doc FROM unnest($1::text[], $2::text[], $3::integer[], $4::text[]) x (kind, code, no, doc) \

@@ -5,7 +5,7 @@ use crate::row::row_columns;
 /// The columns of a message that look-ups read, of the table `m`.
 macro_rules! message_columns {
     () => {
-        "m.id, m.app, m.dialect, m.operation, m.caller, m.priority, m.accepted, m.expires, m.channel"
+        "m.id, m.app, m.dialect, m.operation, m.caller, m.priority, m.accepted, m.expires, m.channel, m.client"
     };
 }
 

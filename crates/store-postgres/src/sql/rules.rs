@@ -18,7 +18,7 @@ use sqlparser::{
     parser::Parser,
 };
 
-use super::{arrival, cold, erasure, hot, node, page, plan, quota, read, recover, token};
+use super::{account, arrival, cold, erasure, follower, history, hot, node, page, plan, quota, read, recover, token};
 use crate::schema::{MIGRATIONS, TABLES};
 
 use self::refused::REFUSED;
@@ -26,8 +26,11 @@ use self::refused::REFUSED;
 mod refused;
 
 /// Statements that run per message, parcel, page or look.
-const HOT: [(&str, &[(&str, &str)]); 7] = [
+const HOT: [(&str, &[(&str, &str)]); 10] = [
+    ("account", account::ALL),
     ("erasure", erasure::ALL),
+    ("follower", follower::ALL),
+    ("history", history::ALL),
     ("hot", hot::ALL),
     ("page", page::ALL),
     ("quota", quota::ALL),

@@ -1,5 +1,6 @@
-//! The transaction of a few requests: a statement per table and bucket, with a row for each. Without idempotency keys nothing
-//! in it depends on an answer, so it goes out in one write; with keys, what is known already is found out first.
+//! The transaction of a few requests: a statement per table and bucket, with a row for each. Without idempotency keys and limits
+//! nothing in it depends on an answer, so it goes out in one write; with keys, what is known already is found out first, and then
+//! which of the rest its account's windows admit.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,7 +13,7 @@ use hongyan_core::{
     store::Submitted,
 };
 
-use super::request::Request;
+use super::{admission::admit, request::Request};
 use crate::{
     columns::{Deliveries, Holder},
     engine::{Engine, Registration},
@@ -31,10 +32,12 @@ pub(super) async fn commit(engine: &Engine, lane: i16, requests: &[Request]) -> 
     engine.days.make_room(&engine.pool, ids).await?;
     let db = engine.pool.lend().await?;
     db.enter();
-    let answers = if requests.iter().any(|request| request.batch.idempotency.is_some()) {
+    let asks_first = |request: &Request| request.batch.idempotency.is_some() || request.batch.admission.is_some();
+    let answers = if requests.iter().any(asks_first) {
         db.begin().await?;
         let stored = async {
-            let answers = Keys::keep(&db, requests).await?;
+            let mut answers = Keys::keep(&db, requests).await?;
+            admit(&db, requests, &mut answers).await?;
             let tables = Tables::of(engine, me, lane, requests, |n| answers[n] == Submitted::Stored);
             db.query_all(&tables.queries()).await?;
             Ok(answers)
@@ -94,6 +97,7 @@ struct Bucket<'a> {
     last: Vec<i64>,
     attachments: Vec<i32>,
     content: Vec<&'a [u8]>,
+    client: Vec<&'a str>,
     files: Files<'a>,
     expanding: Vec<i64>,
     rest: Vec<&'a [u8]>,
@@ -159,6 +163,7 @@ impl<'a> Bucket<'a> {
         self.last.push(batch.page.last().map_or(message.id, |delivery| delivery.id).get());
         self.attachments.push(i32::try_from(batch.attachments.len()).unwrap_or(i32::MAX));
         self.content.push(&request.content);
+        self.client.push(&message.client);
         for (no, body) in (0..).zip(batch.attachments.iter()) {
             self.files.message.push(message.id.get());
             self.files.no.push(no);
@@ -191,6 +196,7 @@ impl<'a> Bucket<'a> {
             &self.last,
             &self.attachments,
             &self.content,
+            &self.client,
         ];
         queries.push(Query { sql: hot::MESSAGE_INSERT, params });
         self.deliveries.queries(bucket, holder, queries);

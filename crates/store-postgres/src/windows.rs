@@ -8,7 +8,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map};
 
-use async_trait::async_trait;
 use hongyan_core::{
     id::{Id, bucket_of_name},
     quota::{Account, Admission, Admitted, Day, Entry, HOUR, OUTDATED_DELETED_MAX, Shortage},
@@ -17,16 +16,16 @@ use hongyan_core::{
 use tokio_postgres::Row as SqlRow;
 
 use crate::{
-    engine::{Operation, Transaction},
-    session::{Param, Query},
+    session::{Param, Query, Session},
     sql::quota,
     trouble::{Outcome, Trouble},
 };
 
-pub(super) const HOUR_MS: i64 = HOUR.as_millis() as i64;
+pub(crate) const HOUR_MS: i64 = HOUR.as_millis() as i64;
 
 /// A request to an account.
-pub(super) enum Ask {
+#[derive(Debug)]
+pub(crate) enum Ask {
     /// To admit this.
     Admit(Admission),
     /// To give back up to `amount` units of what was admitted under `id`.
@@ -35,7 +34,7 @@ pub(super) enum Ask {
 
 /// What became of a request.
 #[derive(Clone, Copy)]
-pub(super) enum Said {
+pub(crate) enum Said {
     /// Of one to admit something.
     Admitted(Admitted),
     /// Of one to give something back: how much was.
@@ -44,7 +43,7 @@ pub(super) enum Said {
 
 impl Ask {
     /// Whose row it needs.
-    pub(super) fn account(&self) -> &str {
+    pub(crate) fn account(&self) -> &str {
         match self {
             Self::Admit(admission) => &admission.account,
             Self::Refund { account, .. } => account,
@@ -52,24 +51,22 @@ impl Ask {
     }
 }
 
-/// The operation: requests, each at its moment. Answers each in its place, or nothing where there is an account that is new and
+/// Requests, each at its moment. Answers each in its place, or nothing where there is an account that is new and
 /// `begins` is not said.
-pub(super) struct Windows<'a> {
-    pub(super) asks: &'a [(Ask, Timestamp)],
+pub(crate) struct Windows<'a> {
+    pub(crate) asks: &'a [(Ask, Timestamp)],
     /// Begin the accounts that are not known.
-    pub(super) begins: bool,
+    pub(crate) begins: bool,
 }
 
-#[async_trait]
-impl Operation for Windows<'_> {
-    type Answer = Option<Vec<Said>>;
-
-    async fn run(&self, tx: &mut Transaction<'_>) -> Outcome<Option<Vec<Said>>> {
+impl Windows<'_> {
+    /// Does it in a transaction, which holds the accounts from now on.
+    pub(crate) async fn decide(&self, db: &Session) -> Outcome<Option<Vec<Said>>> {
         let visits = self.visits();
         // What is refunded to an account that never was.
         let mut said = vec![Said::GivenBack(0); self.asks.len()];
         let mut ledgers = Vec::with_capacity(visits.len());
-        for (visit, found) in visits.values().zip(self.read(tx, &visits).await?) {
+        for (visit, found) in visits.values().zip(self.read(db, &visits).await?) {
             match found {
                 Some(found) => ledgers.push(visit.decide(found, &mut said)),
                 // Begun now, out of turn among those that are locked already, it might wait for somebody who waits for us.
@@ -77,7 +74,7 @@ impl Operation for Windows<'_> {
                 None => {}
             }
         }
-        let lasts = write(tx, &ledgers).await?;
+        let lasts = write(db, &ledgers).await?;
         for (ledger, lasts) in ledgers.iter().zip(lasts) {
             for (place, shortage) in &ledger.shortages {
                 let last = lasts.get(&excess(shortage)).copied();
@@ -86,9 +83,7 @@ impl Operation for Windows<'_> {
         }
         Ok(Some(said))
     }
-}
 
-impl Windows<'_> {
     /// The requests by bucket and account, which is the order in which everybody locks.
     fn visits(&self) -> BTreeMap<(i16, &str), Visit<'_>> {
         let mut visits: BTreeMap<(i16, &str), Visit<'_>> = BTreeMap::new();
@@ -108,18 +103,14 @@ impl Windows<'_> {
     }
 
     /// Locks the accounts and reads what is needed of them; nothing of those that do not exist.
-    async fn read(
-        &self,
-        tx: &Transaction<'_>,
-        visits: &BTreeMap<(i16, &str), Visit<'_>>,
-    ) -> Outcome<Vec<Option<Found>>> {
+    async fn read(&self, db: &Session, visits: &BTreeMap<(i16, &str), Visit<'_>>) -> Outcome<Vec<Option<Found>>> {
         let mut queries = Vec::with_capacity(4 * visits.len());
         let mut ends = Vec::with_capacity(visits.len());
         for visit in visits.values() {
             visit.queries(self.begins, &mut queries);
             ends.push(queries.len());
         }
-        let answers = tx.db.query_all(&queries).await?;
+        let answers = db.query_all(&queries).await?;
         ends.into_iter().map(|end| found(&answers[end - 3..end])).collect()
     }
 }
@@ -329,7 +320,7 @@ fn found(answers: &[Vec<SqlRow>]) -> Outcome<Option<Found>> {
 }
 
 /// Reads what `ACCOUNT` answers.
-pub(super) fn account_read(row: &SqlRow) -> Outcome<(Account, u64)> {
+pub(crate) fn account_read(row: &SqlRow) -> Outcome<(Account, u64)> {
     let sum = |column| row.try_get::<_, i64>(column).map(i64::unsigned_abs);
     let account = Account {
         seen: time(row, 0)?,
@@ -341,14 +332,14 @@ pub(super) fn account_read(row: &SqlRow) -> Outcome<(Account, u64)> {
 }
 
 /// Writes the ledgers; answers for each when its excesses will have left the hour.
-async fn write(tx: &Transaction<'_>, ledgers: &[Ledger<'_>]) -> Outcome<Vec<HashMap<i64, Timestamp>>> {
+async fn write(db: &Session, ledgers: &[Ledger<'_>]) -> Outcome<Vec<HashMap<i64, Timestamp>>> {
     let mut queries = Vec::with_capacity(4 * ledgers.len());
     let mut ends = Vec::with_capacity(ledgers.len());
     for ledger in ledgers {
         ledger.queries(&mut queries);
         ends.push(queries.len());
     }
-    let answers = tx.db.query_all(&queries).await?;
+    let answers = db.query_all(&queries).await?;
     let mut begin = 0;
     let lasts = ends.into_iter().map(|end| {
         // Of these statements only the one about the hour answers rows.

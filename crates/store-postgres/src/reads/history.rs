@@ -1,0 +1,323 @@
+//! What accounts have sent, the newest first. How many deliveries there are is counted by account and day, so a total is a sum of
+//! few numbers, whole days are left out without being read, and of the rest only those are opened that the page is in. All
+//! of it is read as of one moment: a delivery that is finished meanwhile is found once.
+
+use std::collections::{BTreeMap, HashMap};
+
+use hongyan_core::{
+    account::AccountNo,
+    content::{Content, Text},
+    delivery::{Reason, State},
+    history::{COUNTED_MAX, HistoryFilter, HistoryPage, HistoryRow},
+    id::Id,
+    limits,
+    setup::{AppNo, ChannelNo},
+    time::Timestamp,
+};
+use tokio_postgres::Row as SqlRow;
+
+use super::by_bucket;
+use crate::{
+    days::{Day, begin_of, day_of, lowest_id},
+    engine::Engine,
+    memory::BUCKETS,
+    row::{id_read, number, signed, state_number},
+    session::{Param, Query, Session},
+    sql::history as sql,
+    trouble::{Outcome, Trouble},
+};
+
+/// Those that `filter` selects, the newest first, `skip` of them left out, at most `limit`.
+pub(crate) async fn history(engine: &Engine, filter: HistoryFilter, skip: usize, limit: usize) -> Outcome<HistoryPage> {
+    let db = engine.pool.lend().await?;
+    db.enter();
+    db.begin_reading().await?;
+    let page = page(&db, &filter, skip, limit).await;
+    // Nothing was changed: this ends it as well as a commit would.
+    db.rollback().await;
+    db.settled();
+    page
+}
+
+async fn page(db: &Session, filter: &HistoryFilter, skip: usize, limit: usize) -> Outcome<HistoryPage> {
+    let counted = Counted::read(db, filter.account).await?;
+    let (skip, limit) = (wide(skip), wide(limit));
+    let by_day = counted.by_day();
+    let span = match filter.is_plain() {
+        true => Span::of_page(&by_day, skip, limit),
+        false => Span::of_filter(&by_day, filter, skip),
+    };
+    let found = match &span {
+        Some(span) => found(db, filter, &counted, span, limit).await?,
+        None => Found::default(),
+    };
+    let total = if filter.is_plain() { by_day.values().sum() } else { found.count.min(COUNTED_MAX) };
+    let skipped = span.map_or(0, |span| span.skip);
+    let ids = found.ids.into_iter().skip(narrow(skipped)).take(narrow(limit));
+    Ok(HistoryPage { rows: rows(db, ids.collect()).await?, total })
+}
+
+fn wide(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+fn narrow(count: u64) -> usize {
+    usize::try_from(count).unwrap_or(usize::MAX)
+}
+
+/// How many deliveries there are, by bucket and day.
+struct Counted(Vec<(i16, BTreeMap<Day, u64>)>);
+
+impl Counted {
+    async fn read(db: &Session, account: Option<AccountNo>) -> Outcome<Self> {
+        let buckets: Vec<i16> = match account {
+            Some(account) => vec![i16::from(account.bucket())],
+            None => (0..BUCKETS).map(i16::from).collect(),
+        };
+        let account = account.map(|account| signed(account.0));
+        let query = |bucket| match &account {
+            Some(account) => Query { sql: sql::SENT, params: vec![bucket as _, account as _] },
+            None => Query { sql: sql::SENT_BY_ALL, params: vec![bucket as _] },
+        };
+        let answers = db.query_all(&buckets.iter().map(query).collect::<Vec<_>>()).await?;
+        let mut counted = Vec::new();
+        for (bucket, rows) in buckets.iter().zip(answers).filter(|(_, rows)| !rows.is_empty()) {
+            let day =
+                |row: &SqlRow| Ok((Day::from(row.try_get::<_, i32>(0)?), row.try_get::<_, i64>(1)?.unsigned_abs()));
+            counted.push((*bucket, rows.iter().map(day).collect::<Outcome<_>>()?));
+        }
+        Ok(Self(counted))
+    }
+
+    fn by_day(&self) -> BTreeMap<Day, u64> {
+        let mut sums = BTreeMap::new();
+        for (day, rows) in self.0.iter().flat_map(|(_, days)| days) {
+            *sums.entry(*day).or_default() += rows;
+        }
+        sums
+    }
+
+    /// The buckets that have anything on these days.
+    fn buckets(&self, span: &Span) -> Vec<i16> {
+        let has = |days: &BTreeMap<Day, u64>| days.range(span.first..=span.last).next().is_some();
+        self.0.iter().filter(|(_, days)| has(days)).map(|(bucket, _)| *bucket).collect()
+    }
+}
+
+/// Which days are looked at, and how many of the newest deliveries there are left out.
+#[derive(Debug, PartialEq, Eq)]
+struct Span {
+    first: Day,
+    last: Day,
+    skip: u64,
+}
+
+impl Span {
+    /// Where a page lies among all deliveries.
+    fn of_page(by_day: &BTreeMap<Day, u64>, mut skip: u64, limit: u64) -> Option<Self> {
+        let mut days = by_day.iter().rev();
+        let last = loop {
+            let (day, rows) = days.next()?;
+            match skip.checked_sub(*rows) {
+                Some(left) => skip = left,
+                None => break (*day, *rows),
+            }
+        };
+        let (mut first, mut rows) = last;
+        while rows < skip.saturating_add(limit) {
+            let Some((day, more)) = days.next() else { break };
+            (first, rows) = (*day, rows + more);
+        }
+        Some(Self { first, last: last.0, skip })
+    }
+
+    /// Where something may lie that a filter selects.
+    fn of_filter(by_day: &BTreeMap<Day, u64>, filter: &HistoryFilter, skip: u64) -> Option<Self> {
+        let (first, last) = (*by_day.keys().next()?, *by_day.keys().next_back()?);
+        let since = filter.since.map_or(first, |since| first.max(day_of(since)));
+        let until = filter.before.map_or(last, |before| last.min(day_of(later(before))));
+        (since <= until).then_some(Self { first: since, last: until, skip })
+    }
+}
+
+/// The last moment that an id of what was accepted at `moment` may have.
+fn later(moment: Timestamp) -> Timestamp {
+    Timestamp::from_ms(moment.ms().saturating_add(limits::ID_BORROW_MAX.as_millis() as i64))
+}
+
+/// Ids of deliveries that are selected, the newest first, and how many there are as far as they were counted.
+#[derive(Default)]
+struct Found {
+    ids: Vec<Id>,
+    count: u64,
+}
+
+/// The ids between which is looked.
+struct Between {
+    from: i64,
+    to: i64,
+    /// When what has these ids was accepted.
+    since: i64,
+    before: i64,
+    /// Between these it is certain that it was accepted then.
+    sure_from: i64,
+    sure_to: i64,
+}
+
+impl Between {
+    fn new(span: &Span, filter: &HistoryFilter) -> Self {
+        let (first, end) = (begin_of(span.first), begin_of(span.last + 1));
+        let since = filter.since.unwrap_or(first);
+        let before = filter.before.unwrap_or(end);
+        let id = |moment: Timestamp| lowest_id(moment.clamp(first, end));
+        Self {
+            from: id(since),
+            to: id(Timestamp::from_ms(later(before).ms().saturating_add(1))),
+            since: filter.since.map_or(i64::MIN, Timestamp::ms),
+            before: filter.before.map_or(i64::MAX, Timestamp::ms),
+            sure_from: id(filter.since.map_or(first, later)),
+            sure_to: id(before),
+        }
+    }
+}
+
+/// Looks into the buckets for what is selected.
+async fn found(db: &Session, filter: &HistoryFilter, counted: &Counted, span: &Span, limit: u64) -> Outcome<Found> {
+    let between = Between::new(span, filter);
+    let wanted = span.skip.saturating_add(limit);
+    let looked_at = if filter.is_plain() { wanted } else { wanted.max(COUNTED_MAX) };
+    // A count comes with the first row.
+    let [wanted, looked_at] = [wanted.max(1), looked_at].map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+    let channels: Option<Vec<i32>> =
+        filter.channels.as_ref().map(|channels| channels.iter().map(|channel| signed(channel.0)).collect());
+    // PostgreSQL's texts cannot hold NUL.
+    let recipient = filter.recipient.as_ref().map(|recipient| recipient.replace('\0', "\u{fffd}"));
+    let states: Option<Vec<i16>> = filter.failed.map(|failed| states(failed).map(state_number).collect());
+    let app = filter.account.map(|account| signed(account.as_app().0));
+    let buckets = counted.buckets(span);
+    let query = |bucket| {
+        let Between { from, to, since, before, sure_from, sure_to } = &between;
+        let mut params: Vec<Param<'_>> =
+            vec![bucket as _, from as _, to as _, &looked_at as _, &channels as _, &recipient as _];
+        params.extend([&states as Param<'_>, since as _, before as _, sure_from as _, sure_to as _, &wanted as _]);
+        params.extend(app.as_ref().map(|app| app as Param<'_>));
+        Query { sql: if app.is_some() { sql::OWN } else { sql::ALL_ACCOUNTS }, params }
+    };
+    let mut found = Found::default();
+    for rows in db.query_all(&buckets.iter().map(query).collect::<Vec<_>>()).await? {
+        if let Some(first) = rows.first() {
+            found.count += first.try_get::<_, i64>(1)?.unsigned_abs();
+        }
+        for row in &rows {
+            found.ids.push(id_read(row, 0)?);
+        }
+    }
+    found.ids.sort_unstable_by(|a, b| b.cmp(a));
+    Ok(found)
+}
+
+/// The states of what came to nothing, or of all else.
+fn states(failed: bool) -> impl Iterator<Item = State> {
+    let is_failed = |state: &State| state.is_failure() || *state == State::Undelivered;
+    State::ALL.into_iter().filter(move |state| is_failed(state) == failed)
+}
+
+/// What a message says to all of its rows.
+struct Said {
+    accepted: Timestamp,
+    client: String,
+    content: Content,
+}
+
+/// These deliveries, in this order.
+async fn rows(db: &Session, ids: Vec<Id>) -> Outcome<Vec<HistoryRow>> {
+    let mut delivered: HashMap<Id, SqlRow> = HashMap::new();
+    for row in ask(db, sql::ROWS, ids.iter().copied()).await? {
+        delivered.insert(id_read(&row, 0)?, row);
+    }
+    let messages = delivered.values().map(|row| id_read(row, 1)).collect::<Outcome<Vec<_>>>()?;
+    let mut said: HashMap<Id, Said> = HashMap::new();
+    for row in ask(db, sql::MESSAGES, messages.into_iter()).await? {
+        let message = id_read(&row, 0)?;
+        let content = Content::from_bytes(row.try_get(3)?).unwrap_or_else(|error| {
+            tracing::error!(%message, %error, "what a message says is damaged; its history is shown without");
+            nothing()
+        });
+        let accepted = Timestamp::from_ms(row.try_get(1)?);
+        said.insert(message, Said { accepted, client: row.try_get(2)?, content });
+    }
+    ids.iter().filter_map(|id| delivered.get(id)).map(|row| history_row(row, &said)).collect()
+}
+
+fn nothing() -> Content {
+    Content::Text(Text::default())
+}
+
+/// Asks each bucket about ids of its own.
+async fn ask(db: &Session, sql: &'static str, ids: impl Iterator<Item = Id>) -> Outcome<Vec<SqlRow>> {
+    let buckets = by_bucket(ids);
+    let queries = buckets.iter().map(|(bucket, ids)| Query { sql, params: vec![bucket as _, ids as _] });
+    Ok(db.query_all(&queries.collect::<Vec<_>>()).await?.into_iter().flatten().collect())
+}
+
+fn history_row(row: &SqlRow, said: &HashMap<Id, Said>) -> Outcome<HistoryRow> {
+    let (id, app, state) = (id_read(row, 0)?, AppNo(number(row.try_get(2)?)?), row.try_get::<_, i16>(5)?);
+    let account = AccountNo::of_app(app).ok_or_else(|| Trouble::Damaged(format!("delivery {id} of no account")))?;
+    let state = u8::try_from(state).ok().and_then(State::from_number);
+    // A message may have been forgotten with its day, and its last deliveries lie in the next one.
+    let said = said.get(&id_read(row, 1)?);
+    Ok(HistoryRow {
+        id,
+        account,
+        client: said.map_or_else(String::new, |said| said.client.clone()),
+        channel: ChannelNo(number(row.try_get(3)?)?),
+        recipient: row.try_get(4)?,
+        accepted: said.map_or_else(|| id.time(), |said| said.accepted),
+        state: state.ok_or_else(|| Trouble::Damaged(format!("delivery {id} in no state")))?,
+        reason: row.try_get::<_, Option<&str>>(6)?.and_then(Reason::from_name),
+        reply: row.try_get::<_, Option<String>>(7)?.unwrap_or_default(),
+        content: said.map_or_else(nothing, |said| said.content.clone()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(skip: u64, limit: u64) -> Option<(Day, Day, u64)> {
+        let by_day = BTreeMap::from([(1, 5), (3, 2), (4, 10)]);
+        Span::of_page(&by_day, skip, limit).map(|span| (span.first, span.last, span.skip))
+    }
+
+    #[test]
+    fn a_page_lies_on_as_few_days_as_there_can_be() {
+        for (skip, limit, expected) in [
+            (0, 10, Some((4, 4, 0))),
+            (0, 11, Some((3, 4, 0))),
+            (9, 1, Some((4, 4, 9))),
+            (9, 2, Some((3, 4, 9))),
+            (10, 2, Some((3, 3, 0))),
+            (11, 2, Some((1, 3, 1))),
+            (12, 1, Some((1, 1, 0))),
+            (16, 99, Some((1, 1, 4))),
+            (17, 1, None),
+        ] {
+            assert_eq!(page(skip, limit), expected, "{skip}, {limit}");
+        }
+        assert_eq!(Span::of_page(&BTreeMap::new(), 0, 1), None);
+    }
+
+    #[test]
+    fn ids_are_bound_by_moments_however_far_away() {
+        let span = Span { first: 20_000, last: 20_001, skip: 0 };
+        let far = [Timestamp::from_ms(i64::MIN), Timestamp::from_ms(i64::MAX)];
+        let all = Between::new(&span, &HistoryFilter::default());
+        assert_eq!((all.from, all.to), (lowest_id(begin_of(20_000)), lowest_id(begin_of(20_002))));
+        assert_eq!((all.sure_from, all.sure_to), (all.from, all.to));
+        let filter = HistoryFilter { since: Some(far[0]), before: Some(far[1]), ..HistoryFilter::default() };
+        let bound = Between::new(&span, &filter);
+        assert_eq!((bound.from, bound.to, bound.sure_from, bound.sure_to), (all.from, all.to, all.from, all.to));
+        let filter = HistoryFilter { since: Some(far[1]), ..HistoryFilter::default() };
+        assert!(Between::new(&span, &filter).from >= all.to);
+    }
+}
