@@ -29,13 +29,14 @@ pub struct Api {
     pub accounts: Arc<AccountBook>,
 }
 
-/// The routes under `/v1`, guarded by the administrator's token.
-pub fn router(api: Api, admin: AdminToken) -> Router {
+/// The routes under `/v1` and `more` beside them, guarded by the administrator's token.
+pub fn router(api: Api, more: Router, admin: AdminToken) -> Router {
     Router::new()
         .route("/v1/messages/{id}", get(messages::read))
         .route("/v1/captures", get(captures::list))
         .route("/v1/nodes", get(nodes::list))
         .merge(accounts::routes())
+        .merge(more.with_state(()))
         .fallback(|| async { Problem::not_found("there is no such path under /v1") })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })
         .layer(middleware::from_fn_with_state(admin, auth::require_admin))

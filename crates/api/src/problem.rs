@@ -48,6 +48,11 @@ impl Problem {
         Self { status: StatusCode::PAYLOAD_TOO_LARGE, title: "Content too large", detail: detail.into() }
     }
 
+    /// 502: a provider was asked and refused, or did not answer; `detail` has its words.
+    pub fn provider(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::BAD_GATEWAY, title: "Provider refused", detail: detail.into() }
+    }
+
     /// 503: it cannot be done for now.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, title: "Unavailable", detail: detail.into() }
