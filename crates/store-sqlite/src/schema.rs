@@ -305,11 +305,12 @@ pub(crate) mod tests {
     use std::path::Path;
 
     use hongyan_core::{
+        account::FIRST_TAG,
         cap::{Draw, Drawn},
         id::{Id, IdSource},
         quota::{Admission, Admitted, Day, Fit, Sums},
-        setup::ChannelNo,
-        store::{Declarations, Deliveries, Limits, Upkeep},
+        setup::{ChannelNo, ProviderNo},
+        store::{Declarations, Deliveries, Followers, Limits, Messages, Upkeep},
         time::Timestamp,
     };
 
@@ -318,7 +319,7 @@ pub(crate) mod tests {
 
     const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
 
-    /// What an earlier version of this program left behind, with a note in it and a delivery whose outcome nobody knows.
+    /// What an earlier version of this program left behind, with a note in it, a message and a delivery whose outcome nobody knows.
     pub(crate) fn made_by_version(version: u32, file: &Path) -> Id {
         let db = Connection::open(file).expect("opens");
         db.pragma_update(None, "page_size", PAGE_BYTES).expect("sets");
@@ -333,6 +334,8 @@ pub(crate) mod tests {
         let unknown =
             "INSERT INTO delivery VALUES (?1, ?1, ?1, 2, 2, 1, 9, 1, 1, 0, 5, 6, 7, 0, 'ambiguous', 'a', NULL)";
         db.execute(unknown, [id.get()]).expect("writes");
+        let message = "INSERT INTO message VALUES (?1, 1, 2, 'cmsi', 'send_mail', 'admin', 2, 'expanded', 5, 6, ?1, 0)";
+        db.execute(message, [id.get()]).expect("writes");
         id
     }
 
@@ -362,6 +365,10 @@ pub(crate) mod tests {
                 assert_eq!(store.caps_draw(Vec::new(), vec![draw], NOW).await, Ok(vec![Drawn::Yes]));
                 let doubts = store.doubts(ChannelNo(2), NOW, None, 9).await.expect("lists");
                 assert_eq!(doubts.iter().map(|doubt| doubt.delivery).collect::<Vec<_>>(), [unknown]);
+                let message = store.message_read(unknown).await.expect("reads").expect("is there").message;
+                assert_eq!((message.user.as_str(), message.client.as_str()), ("admin", ""));
+                let tagged = store.follower_tag(ProviderNo(1), "o".into()).await.expect("answers");
+                assert_eq!((tagged.0.tag, tagged.1), (FIRST_TAG, used == 1));
                 store.close().await;
                 let db = Connection::open(&file).expect("opens");
                 let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("reads");

@@ -8,14 +8,17 @@ use std::{
 };
 
 use hongyan_core::{
+    account::AccountNo,
     delivery::{Event, State, Track, step},
+    history::HistoryFilter,
     id::Id,
     limits::CRASHES_BEFORE_ALONE,
     message::Priority,
     outcome::{Fault, Outcome, Rejection},
+    quota::Fit,
     retry::Roll,
     setup::{AppNo, ChannelNo},
-    store::{Lease, Recovered},
+    store::{Lease, Recovered, Submitted},
     time::Timestamp,
 };
 use proptest::{
@@ -31,12 +34,29 @@ use crate::{
 
 #[derive(Clone, Debug)]
 enum Act {
-    Submit { sms: bool, priority: u8, app: u32, rows: usize, parcel_max: usize, due_in: u64, lives: u64 },
-    Slots { sms: bool, slots: usize },
-    Claim { sms: bool, limit: usize },
+    /// By app 4: by an account, under a limit of a day.
+    Submit {
+        sms: bool,
+        priority: u8,
+        app: u32,
+        rows: usize,
+        parcel_max: usize,
+        due_in: u64,
+        lives: u64,
+    },
+    Slots {
+        sms: bool,
+        slots: usize,
+    },
+    Claim {
+        sms: bool,
+        limit: usize,
+    },
     Settle(Vec<(Index, End)>),
     Crash,
-    Pass { secs: u64 },
+    Pass {
+        secs: u64,
+    },
     Cancel(Index),
     Expire,
 }
@@ -67,7 +87,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => Just(End::Expire),
     ];
     let act = prop_oneof![
-        6 => (any::<bool>(), 1u8..=3, 1u32..4, 1usize..6, 0usize..6, prop_oneof![3 => Just(0u64), 1 => 1u64..60], 5u64..400)
+        6 => (any::<bool>(), 1u8..=3, 1u32..5, 1usize..6, 0usize..6, prop_oneof![3 => Just(0u64), 1 => 1u64..60], 5u64..400)
             .prop_map(|(sms, priority, app, rows, parcel_max, due_in, lives)| {
                 Act::Submit { sms, priority, app, rows, parcel_max, due_in, lives }
             }),
@@ -82,6 +102,10 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
     prop::collection::vec(act, 1..60)
 }
 
+/// The account of these histories, and what it may send in a day.
+const ANN: AccountNo = AccountNo(1);
+const DAY_MAX: u32 = 12;
+
 const fn channel(sms: bool) -> ChannelNo {
     if sms { SMS } else { MAIL }
 }
@@ -91,6 +115,8 @@ struct Row {
     message: Id,
     parcel: Id,
     channel: ChannelNo,
+    /// Whether it counts in the windows of the account.
+    counts: bool,
     track: Track,
 }
 
@@ -108,6 +134,10 @@ struct Model {
     /// Every lease ever seen, for words late and early.
     leases: Vec<(Id, ChannelNo, u32)>,
     wish: Option<(ChannelNo, Timestamp)>,
+    /// What the account has used of its day.
+    used: u64,
+    /// What it has sent.
+    sent: Vec<Id>,
 }
 
 /// Rows that are claimed together.
@@ -149,6 +179,10 @@ impl Model {
         let row = self.rows.get_mut(&id)?;
         let track = step(&row.track, event, &policy(row.channel), now)?;
         row.track = track;
+        if row.counts && matches!(track.state, State::Failed | State::Expired | State::Cancelled) {
+            row.counts = false;
+            self.used -= 1;
+        }
         Some(track)
     }
 
@@ -193,7 +227,11 @@ impl History<'_> {
                     .due_in(Duration::from_secs(*due_in))
                     .lives(Duration::from_secs(*lives))
                     .parcel_max(*parcel_max);
-                self.submit(Order { app: AppNo(*app), ..order }).await;
+                self.submit(match app {
+                    4 => order.account(ANN).limits(1_000, DAY_MAX, Fit::Whole),
+                    _ => Order { app: AppNo(*app), ..order },
+                })
+                .await;
             }
             Act::Slots { sms, slots } => self.world.desk.open(channel(*sms), *slots),
             Act::Claim { sms, limit } => self.claim(channel(*sms), *limit).await,
@@ -211,17 +249,26 @@ impl History<'_> {
     async fn submit(&mut self, order: Order) {
         let (channel, now) = (order.channel, self.world.now);
         let batch = self.world.batch(&order);
+        let counts = order.limits.is_some();
+        if counts && self.model.used + order.to.len() as u64 > u64::from(DAY_MAX) {
+            let refused = self.world.store().submit(batch, now).await;
+            assert!(matches!(refused, Ok(Submitted::OverLimit(_))), "{refused:?}");
+            assert!(self.world.desk.take().is_empty());
+            return;
+        }
+        self.model.used += if counts { order.to.len() as u64 } else { 0 };
         let due = batch.page[0].track.due <= now;
         let parcels = || batch.page.chunks(batch.parcel_max.max(1));
         let slots = if due && self.model.may_be_born_leased(channel, now) { self.world.desk.free(channel) } else { 0 };
         for (parcel, delivery) in parcels().flat_map(|rows| rows.iter().map(|row| (rows[0].id, row))) {
-            let row = Row { message: batch.message.id, parcel, channel, track: delivery.track };
+            let row = Row { message: batch.message.id, parcel, channel, counts, track: delivery.track };
             self.model.rows.insert(delivery.id, row);
+            self.model.sent.extend(counts.then_some(delivery.id));
         }
         let born_leased: Vec<Vec<Id>> =
             parcels().take(slots).map(|rows| rows.iter().map(|row| row.id).collect()).collect();
         self.model.messages.push(batch.message.id);
-        self.world.store().submit(batch, now).await.expect("stored");
+        assert_eq!(self.world.store().submit(batch, now).await, Ok(Submitted::Stored));
         let handed = self.world.desk.take();
         let came: Vec<Vec<Id>> = handed.iter().map(|lease| lease.rows.iter().map(|row| row.id).collect()).collect();
         assert_eq!(came, born_leased, "born leased exactly as far as slots reach and nothing stands in the way");
@@ -331,6 +378,19 @@ impl History<'_> {
             let doubts = self.world.store().doubts(channel, Timestamp::from_ms(0), None, 1_000).await.expect("lists");
             assert_eq!(doubts.iter().map(|doubt| doubt.delivery).collect::<Vec<_>>(), unknown);
         }
+        self.compare_account().await;
+    }
+
+    /// What the account has used, and what it sees of what it sent.
+    async fn compare_account(&self) {
+        assert_eq!(self.world.used(ANN).await.day, self.model.used);
+        let filter = HistoryFilter { account: Some(ANN), ..HistoryFilter::default() };
+        let page = self.world.store().history(filter, 0, 1_000).await.expect("lists");
+        assert_eq!(page.total, self.model.sent.len() as u64);
+        let came: Vec<_> = page.rows.iter().map(|row| (row.id, row.state, row.reason)).collect();
+        let track = |id: &Id| self.model.rows[id].track;
+        let sent = self.model.sent.iter().rev().map(|id| (*id, track(id).state, track(id).reason));
+        assert_eq!(came, sent.collect::<Vec<_>>());
     }
 }
 
