@@ -3,7 +3,7 @@
 # where it is: a test runs it beside the present one on one database. With `check`, says only whether it can be built. Whoever
 # adds a migration puts the commit before it here.
 set -eu
-PREVIOUS=8bf91089f88a97032aff18525da02f2314e73c38
+PREVIOUS=184ae2df80d8f9d0b93275027af4059add963d67
 cd "$(dirname "$0")/.."
 place="$PWD/target/previous"
 program="$place/$PREVIOUS"

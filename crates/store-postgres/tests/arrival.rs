@@ -35,6 +35,7 @@ fn message(id: Id, now: Timestamp) -> MovedMessage {
         dialect: Dialect::Cmsi,
         operation: "send_mail".to_owned(),
         user: "admin".to_owned(),
+        client: "192.0.2.7".to_owned(),
         priority: Priority::Middle,
         state: MessageState::Expanded,
         accepted: now,

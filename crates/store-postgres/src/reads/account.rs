@@ -113,9 +113,12 @@ pub(crate) async fn account_names(engine: &Engine, accounts: &[AccountNo]) -> Ou
 /// The enabled account that speaks by a token.
 pub(crate) async fn speaker(engine: &Engine, hash: [u8; 32], now: Timestamp) -> Outcome<Option<Account>> {
     let db = engine.pool.lend().await?;
-    let found = db.query_opt(sql::TOKEN, &[&bucket_of_hash(&hash), &hash.as_slice(), &now.ms()]).await?;
+    let found = db.query_opt(sql::TOKEN, &[&bucket_of_hash(&hash), &hash.as_slice()]).await?;
     let Some(row) = found else { return Ok(None) };
     let (name, no, epoch): (&str, i32, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    if row.try_get::<_, i64>(3)? <= now.ms() {
+        return Ok(None);
+    }
     // Read after the token: what has ended it by now is seen.
     let kept = named(&db, name).await?;
     let counts =

@@ -38,8 +38,8 @@ statements! {
     /// Keeps the token with hash $2: of account $3 with number $4 in epoch $5, until $6.
     TOKEN_ADD = "INSERT INTO account_token (bucket, hash, account, no, epoch, expires) VALUES ($1, $2, $3, $4, $5, $6) \
         ON CONFLICT DO NOTHING";
-    /// The token with hash $2, if its time is not over at $3.
-    TOKEN = "SELECT t.account, t.no, t.epoch FROM account_token t WHERE t.bucket = $1 AND t.hash = $2 AND t.expires > $3";
+    /// The token with hash $2.
+    TOKEN = "SELECT t.account, t.no, t.epoch, t.expires FROM account_token t WHERE t.bucket = $1 AND t.hash = $2";
     /// How many tokens are over at $2, as far as $3.
     TOKENS_OVER = "SELECT count(*) FROM (\
         SELECT t.expires FROM account_token t WHERE t.bucket = $1 AND t.expires <= $2 ORDER BY t.expires LIMIT $3) o";

@@ -7,7 +7,7 @@
 macro_rules! selected {
     ($table:literal, $account:literal) => {
         concat!(
-            "(SELECT d.id FROM ", $table, " d WHERE d.bucket = $1 AND d.app >= 1073741824", $account,
+            "(SELECT d.id FROM ", $table, " d WHERE d.bucket = $1 AND ", $account,
             " AND d.id >= $2 AND d.id < $3 \
               AND ($5::integer[] IS NULL OR d.channel = ANY ($5)) AND ($6::text IS NULL OR d.recipient = $6) \
               AND ($7::smallint[] IS NULL OR d.state = ANY ($7)) \
@@ -42,9 +42,9 @@ statements! {
     /// Forgets what was counted on day $2 and before.
     SENT_FORGET = "DELETE FROM sent s WHERE s.bucket = $1 AND s.day <= $2";
     /// A page of the deliveries of the account whose messages have app number $13.
-    OWN = page!(" AND d.app = $13");
+    OWN = page!("d.app = $13 AND d.app >= 1073741824");
     /// A page of the deliveries of all accounts.
-    ALL_ACCOUNTS = page!("");
+    ALL_ACCOUNTS = page!("d.app / 1073741824 = 1");
     /// Deliveries ($2), with what the provider said last.
     ROWS = "SELECT d.id, d.message, d.app, d.channel, d.recipient, d.state, d.reason, d.attempts -> -1 ->> 4 \
             FROM unnest($2::bigint[]) x (id) CROSS JOIN LATERAL (\

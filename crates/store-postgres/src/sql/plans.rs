@@ -6,7 +6,7 @@ use hongyan_store_suite::postgres::shared;
 use serde_json::Value;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 
-use super::{erasure, hot, page, quota, read, recover, token};
+use super::{account, erasure, follower, history, hot, page, quota, read, recover, token};
 use crate::{schema::MIGRATIONS, target::SETTINGS};
 
 /// Milliseconds of the first id; those before it lie in the days before.
@@ -25,11 +25,13 @@ const DAYS: &str = "DO $$ BEGIN FOR day IN 0..89 LOOP
 END LOOP; END $$";
 
 /// 200,000 rows that wait, most of them in one lane, 1,000 that node 3 holds, the history of 50,000, of a hundred of which nobody
-/// knows the outcome, and as many secrets and tallies.
+/// knows the outcome, and as many secrets and tallies; of a fifth of the history and of every hundredth row that waits the message
+/// is an account's, mostly one's.
 const FILL: &str = "
 INSERT INTO delivery (bucket, id, message, parcel, channel, priority, app, state, lease, tries, crashes, due, expires,
     maybe_duplicate, recipient, node, epoch, leased)
-SELECT 5, i, i, i, 1, CASE WHEN g % 10 = 0 THEN 1 + g % 3 ELSE 2 END, CASE WHEN g % 10 = 0 THEN 1 + g % 20 ELSE 1 END,
+SELECT 5, i, i, i, 1, CASE WHEN g % 10 = 0 THEN 1 + g % 3 ELSE 2 END,
+    CASE WHEN g % 100 = 0 THEN 1073741825 WHEN g % 10 = 0 THEN 1 + g % 20 ELSE 1 END,
     CASE WHEN g < 200000 THEN 0 ELSE 1 END, 1, 0, 0, 1700000000000 + g, 1900000000000, false, 'someone' || g || '@example.com',
     CASE WHEN g >= 200000 THEN 3 END, CASE WHEN g >= 200000 THEN 1 END, CASE WHEN g >= 200000 THEN 1 END
 FROM (SELECT g, (215000000000 + g << 22) + 5 AS i FROM generate_series(0, 200999) g) x;
@@ -39,11 +41,21 @@ SELECT 5, i, 1, 1, 'cmsi', 'send', 'x', 2, 1, 1, 1, 0, 'content' FROM (
     UNION ALL SELECT (215000000000 - g::bigint * 150000 << 22) + 5 FROM generate_series(1, 50000) g) x;
 INSERT INTO done (bucket, id, message, parcel, channel, priority, app, state, lease, tries, crashes, due, expires,
     maybe_duplicate, recipient)
-SELECT 5, i, i, i, 1, 1, 1, CASE WHEN g % 500 = 0 THEN 9 ELSE 3 END, 1, 1, 0, 1, 1, false, 'someone'
+SELECT 5, i, i, i, 1, 1, CASE WHEN g % 500 = 5 THEN 1073741826 WHEN g % 5 = 0 THEN 1073741825 ELSE 1 END,
+    CASE WHEN g % 500 = 0 THEN 9 ELSE 3 END, 1, 1, 0, 1, 1, false, 'someone'
 FROM (SELECT g, (215000000000 - g::bigint * 150000 << 22) + 5 AS i FROM generate_series(1, 50000) g) x;
 INSERT INTO erasure SELECT 5, (215000000000 + g << 22) + 5 FROM generate_series(0, 50000) g;
 INSERT INTO tally SELECT 5, 'member/' || g, '', g FROM generate_series(0, 50000) g;
 INSERT INTO access_token SELECT 5, 'wecom/' || g, 1 FROM generate_series(0, 5000) g;
+INSERT INTO account
+SELECT 5, 'account ' || g, g, 1, 'hash', 'user', 5, 20, true, true, '', '', '', 0 FROM generate_series(1, 5000) g;
+INSERT INTO account_contact SELECT 5, 0, '138' || g, 'account ' || g FROM generate_series(1, 5000) g;
+INSERT INTO account_token
+SELECT 5, decode(lpad(to_hex(g), 64, '0'), 'hex'), 'account ' || g % 5000, g % 5000, 0, g FROM generate_series(1, 50000) g;
+INSERT INTO idempotency SELECT 5, g % 100, 'key ' || g, '', (215000000000 + g << 22) + 5, g FROM generate_series(1, 50000) g;
+INSERT INTO sent SELECT 5, g % 500, 17000 + g / 500, 100 FROM generate_series(0, 44999) g;
+INSERT INTO follower SELECT 5, 10001 + g, 1, 'openid ' || g, true FROM generate_series(1, 50000) g;
+INSERT INTO follower_tag SELECT 5, 1, 'openid ' || g, 10001 + g FROM generate_series(1, 50000) g;
 INSERT INTO node (number, epoch, host, version, started, heard, lease_until, reached, clock_ahead, pinged)
 VALUES (0, 1, 'h', 'v', now(), now(), now() + interval '1 day', 0, 0, 0);
 ";
@@ -109,6 +121,71 @@ fn cases_beside() -> Vec<Case> {
     ]
 }
 
+/// A page of a history, of the first hundred and of what lies between two ids.
+fn page_of(from: i64, to: i64, failed: bool, app: &str) -> String {
+    let states = if failed { "'{5,7,8,10}'" } else { "NULL" };
+    format!("5, {from}, {to}, 100, NULL, NULL, {states}, {}, {}, {from}, {to}, 100{app}", i64::MIN, i64::MAX)
+}
+
+/// The statements about accounts and followers, and those about what accounts sent.
+fn cases_of_accounts() -> Vec<Case> {
+    let (account, hash) = ("5, 'account 77'", format!("5, '\\x{:064x}'", 77));
+    let (first, last) = (id(-50_001), id(201_000));
+    let profile = "'x', 'user', 5, 20, true, true";
+    let apps: Vec<String> = (300..400).map(|n| (n % 100).to_string()).collect();
+    let keys: Vec<String> = (300..400).map(|n| format!("key {n}")).collect();
+    let keys = format!("'{{{}}}', '{{{}}}'", apps.join(","), keys.join(","));
+    vec![
+        case(
+            "keys_keep",
+            hot::KEYS_KEEP,
+            format!("5, {keys}, {}, {}, {}, 0", hundred("x"), ids(300), hundred("1")),
+            3_000,
+        ),
+        case("keys_read", hot::KEYS_READ, format!("5, {keys}"), 1_000),
+        case("keys_drop", hot::KEYS_DROP, format!("5, {keys}, {}", ids(300)), 2_000),
+        case("sent_add", hot::SENT_ADD, "5, '{1,2,900}', '{17003,17003,1}', '{1,1,1}'".to_owned(), 50),
+        case("account", account::ACCOUNT, account.to_owned(), 10),
+        case("account_lock", account::ACCOUNT_LOCK, account.to_owned(), 20),
+        case("accounts", account::ACCOUNTS, "5, 'account 2', 100".to_owned(), 250),
+        case(
+            "account_names",
+            account::NAMES,
+            format!("5, '{{{}}}'", (300..400).map(|n| n.to_string()).collect::<Vec<_>>().join(",")),
+            500,
+        ),
+        case("account_add", account::ACCOUNT_ADD, format!("5, 'new', 1, {profile}, '', '', ''"), 50),
+        case("account_number", account::ACCOUNT_NUMBER, format!("{account}, 7000"), 50),
+        case("account_write", account::ACCOUNT_WRITE, format!("{account}, {profile}, 1"), 50),
+        case("account_remove", account::ACCOUNT_REMOVE, account.to_owned(), 20),
+        case("contact_add", account::CONTACT_ADD, "5, 0, '13877', 'account 1'".to_owned(), 50),
+        case("contact_remove", account::CONTACT_REMOVE, "5, 0, '13877'".to_owned(), 20),
+        case("token_add", account::TOKEN_ADD, format!("{hash}, 'account 77', 77, 0, 1"), 50),
+        case("token_of", account::TOKEN, hash, 10),
+        case("tokens_over", account::TOKENS_OVER, "5, 30000, 100".to_owned(), 20),
+        case("tokens_forget", account::TOKENS_FORGET, "5, 30000, 100".to_owned(), 2_000),
+        case("tag", follower::TAG, "5, 1, 'openid 77'".to_owned(), 10),
+        case("tag_begin", follower::TAG_BEGIN, "5, 1, 'openid 77'".to_owned(), 50),
+        case("tag_write", follower::TAG_WRITE, "5, 1, 'openid 77', 7".to_owned(), 20),
+        case("subscribed", follower::SUBSCRIBED, "5, 10077, false".to_owned(), 20),
+        case(
+            "followers",
+            follower::FOLLOWERS,
+            format!("5, 1, '{{{}}}'", (10_300..10_400).map(|n| n.to_string()).collect::<Vec<_>>().join(",")),
+            500,
+        ),
+        case("sent", history::SENT, "5, 77".to_owned(), 120),
+        case("own", history::OWN, page_of(first, last, false, ", 1073741825"), 1_000),
+        case("own_old", history::OWN, page_of(first, id(-1), false, ", 1073741825"), 1_000),
+        case("own_few", history::OWN, page_of(first, last, false, ", 1073741826"), 1_000),
+        case("own_none", history::OWN, page_of(first, last, false, ", 1073741827"), 500),
+        case("all_accounts", history::ALL_ACCOUNTS, page_of(first, last, false, ""), 1_000),
+        case("all_accounts_old", history::ALL_ACCOUNTS, page_of(first, id(-1), false, ""), 1_000),
+        case("rows_of", history::ROWS, format!("5, {}", ids(-300)), 1_000),
+        case("messages_of", history::MESSAGES, format!("5, {}", ids(-300)), 1_000),
+    ]
+}
+
 fn cases() -> Vec<Case> {
     let settle = ["1", "f", "[]"];
     let free = ["1", "1", "f"];
@@ -145,6 +222,7 @@ fn cases() -> Vec<Case> {
         case("attachments", read::ATTACHMENTS, format!("5, {}", ids(500)), 1_000),
     ];
     cases.extend(cases_beside());
+    cases.extend(cases_of_accounts());
     cases
 }
 
