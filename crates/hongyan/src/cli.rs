@@ -13,6 +13,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
+    account::{self, AccountArgs},
     backup,
     config::{Config, StorePlace},
     demo,
@@ -23,9 +24,10 @@ use crate::{
     talk::say,
     vault::Vault,
     verify,
+    wechat::{self, WechatArgs},
 };
 
-/// One message gateway for an organisation: CMSI in, mail out.
+/// One message gateway for an organisation.
 #[derive(Debug, Parser)]
 #[command(name = "hongyan", version)]
 struct Cli {
@@ -80,6 +82,10 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Keep the accounts of the token API (iMSG).
+    Account(AccountArgs),
+    /// Set an official account up, so that its followers can be reached by tags.
+    Wechat(WechatArgs),
     /// Copy the embedded store into a file, whether or not a node runs on it. Prints what the copy holds.
     Backup {
         /// Configuration file; without it, hongyan.toml where that exists.
@@ -130,6 +136,14 @@ pub fn run() -> ExitCode {
         Command::Check { config, plan } => check(config, plan),
         Command::Nodes { config, server, json } => match Config::load(config.as_deref()) {
             Ok(config) => ended(block_on(nodes::run(&config, server.as_deref(), json)).map(|()| true)),
+            Err(error) => wrong(&error),
+        },
+        Command::Account(arguments) => match Config::load(arguments.config.as_deref()) {
+            Ok(config) => ended(block_on(account::run(&config, arguments))),
+            Err(error) => wrong(&error),
+        },
+        Command::Wechat(arguments) => match Config::load(arguments.config.as_deref()) {
+            Ok(config) => ended(block_on(wechat::run(&config, arguments))),
             Err(error) => wrong(&error),
         },
         Command::Backup { config, to } => on_embedded(config, |config, file| backup::backup(config, file, &to)),

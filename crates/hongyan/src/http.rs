@@ -12,6 +12,7 @@ use axum::{
 use hongyan_api::Problem;
 use hongyan_cmsi::{ClientAddress, Cmsi};
 use hongyan_core::limits;
+use hongyan_imsg::Imsg;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -42,8 +43,12 @@ pub struct Parts {
     pub status: Arc<Status>,
     /// `/api/c/compapi/…`
     pub cmsi: Cmsi,
+    /// The rest of `/api/…`
+    pub imsg: Imsg,
     /// `/v1/…`
     pub api: Router,
+    /// `/callbacks/…` and `/weixin/bind`.
+    pub callbacks: Router,
     /// Whose word counts about where a request comes from.
     pub proxies: Vec<IpNet>,
 }
@@ -54,8 +59,15 @@ impl Parts {
         if path.starts_with("/api/c/compapi") {
             return self.cmsi.handle(request).await;
         }
+        if path == "/api" || path.starts_with("/api/") {
+            return self.imsg.handle(request).await;
+        }
         if path.starts_with("/v1/") {
             let Ok(response) = self.api.clone().oneshot(request.map(Body::new)).await;
+            return response;
+        }
+        if path.starts_with("/callbacks/") || path == "/weixin/bind" {
+            let Ok(response) = self.callbacks.clone().oneshot(request.map(Body::new)).await;
             return response;
         }
         match self.status.answer(path).await {

@@ -8,16 +8,17 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use hongyan_api::{AdminToken, Api};
+use hongyan_api::Api;
 use hongyan_channels::Deps as ChannelDeps;
 use hongyan_cmsi::Cmsi;
 use hongyan_core::{
     ports::{Desk, Sealer},
     setup::{CurrentSetup, Provider},
-    store::{AccessTokens, Captures, Store},
+    store::{AccessTokens, Captures, Followers, Store},
 };
 use hongyan_delivery::{DeliveryMetrics, Dispatcher, DispatcherDeps, OpenChannel, Upkeeper, recovery_policies};
-use hongyan_intake::{Expander, Intake, IntakeDeps, IntakeMetrics, OutcomePoller, Waiting};
+use hongyan_imsg::{Imsg, ImsgDeps};
+use hongyan_intake::{AccountBook, Expander, Intake, IntakeDeps, IntakeMetrics, OutcomePoller, Waiting};
 use prometheus_client::registry::Registry;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -27,14 +28,15 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    apply,
+    callbacks::{self, Callbacks},
     config::Config,
     http::{self, Parts},
     plan::Plan,
     status::Status,
     store, stored,
-    talk::say,
-    vault::{Vault, random_token},
-    verify,
+    vault::Vault,
+    wechat::{self, Menus},
 };
 
 /// How often a node looks whether something was declared anew.
@@ -45,8 +47,6 @@ const LEAD: Duration = Duration::from_secs(2);
 /// How long a stopping node waits for its store, after the lead, the dispatcher's [`hongyan_core::limits::STOP_WAIT`] and 3 s
 /// more: within 30 s in all.
 const CLOSE_WAIT: Duration = Duration::from_secs(4);
-/// Under which note the store keeps the hash of the administrator's token that it made.
-const ADMIN_NOTE: &str = "admin_token_sha256";
 
 /// A running node.
 pub struct Node {
@@ -94,11 +94,14 @@ impl Node {
             tokens: Arc::clone(&store) as Arc<dyn AccessTokens>,
             sealer: Arc::clone(&vault) as Arc<dyn Sealer>,
         };
+        let accounts = Arc::new(AccountBook::new(Arc::clone(&store)));
         if let Some((plan, hash)) = plan {
-            apply(&*store, &vault, plan, hash, &channels).await?;
+            apply::plan(&accounts, &vault, plan, hash, &channels).await?;
         }
         let setup = Arc::new(CurrentSetup::new(stored::load(&*store, &vault).await?));
-        let admin = admin_token(config, &*store).await?;
+        let menus = wechat::routes(Menus { setup: Arc::clone(&setup), channels: channels.clone() });
+        let admin = apply::admin_token(config, &*store).await?;
+        apply::first_account(&accounts).await?;
 
         let mut registry = Registry::with_prefix("hongyan");
         let waiting = Arc::new(Waiting::default());
@@ -132,9 +135,17 @@ impl Node {
         let listener =
             http::listen(config.listen_address()?).with_context(|| format!("while listening on {}", config.listen))?;
         let address = listener.local_addr()?;
-        let api = hongyan_api::router(Api { store: Arc::clone(&store), setup: Arc::clone(&setup) }, admin);
+        let imsg = Imsg::new(ImsgDeps { intake: Arc::clone(&intake), book: Arc::clone(&accounts) });
+        let api = Api { store: Arc::clone(&store), setup: Arc::clone(&setup), accounts };
+        let api = hongyan_api::router(api, menus, admin);
+        let callbacks = callbacks::routes(Callbacks {
+            followers: Arc::clone(&store) as Arc<dyn Followers>,
+            setup: Arc::clone(&setup),
+            clock: Arc::clone(&clock),
+        });
         let proxies = config.proxies()?;
-        let parts = Arc::new(Parts { status: Arc::clone(&status), cmsi: Cmsi::new(intake), api, proxies });
+        let parts =
+            Arc::new(Parts { status: Arc::clone(&status), cmsi: Cmsi::new(intake), imsg, api, callbacks, proxies });
         let asking = Arc::clone(&dispatcher);
 
         let background = vec![
@@ -193,46 +204,6 @@ async fn upkeep(upkeeper: Upkeeper) {
 
 fn opener(deps: ChannelDeps) -> OpenChannel {
     Arc::new(move |provider: &Provider| hongyan_channels::open(provider, &deps).map_err(|error| error.to_string()))
-}
-
-/// Applies a plan, after making sure that what would be declared then can be used.
-async fn apply(
-    store: &dyn Store,
-    vault: &Vault,
-    plan: Plan,
-    hash: String,
-    channels: &ChannelDeps,
-) -> anyhow::Result<()> {
-    let change = plan.seal(hash, vault)?;
-    let (_, declared) = store.declarations().await?;
-    let setup = stored::preview(declared, &change.declarations, vault).context("in the plan")?;
-    verify::providers(&setup, channels).context("in the plan")?;
-    if store.plan_apply(change).await? {
-        tracing::info!("the plan is applied");
-    } else {
-        tracing::info!("the plan was applied before; nothing is changed");
-    }
-    Ok(())
-}
-
-/// The administrator's token: the configured one, or the one that the first start makes and says once.
-async fn admin_token(config: &Config, store: &dyn Store) -> anyhow::Result<AdminToken> {
-    if !config.admin_token.is_empty() {
-        return Ok(AdminToken::new(&config.admin_token));
-    }
-    let kept = match store.note_read(ADMIN_NOTE).await? {
-        Some(kept) => kept,
-        None => {
-            let token = random_token()?;
-            let mine = AdminToken::new(&token).to_hex();
-            let kept = store.note_once(ADMIN_NOTE, &mine).await?;
-            if kept == mine {
-                say(&format!("hongyan: the administrator's token, shown this once: {token}"));
-            }
-            kept
-        }
-    };
-    AdminToken::from_hex(&kept).context("the stored administrator's token is damaged")
 }
 
 /// Reads what is declared whenever its version changes. What cannot be understood leaves the setup as it was.

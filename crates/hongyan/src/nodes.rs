@@ -1,14 +1,15 @@
 //! `hongyan nodes`: who works on the store, as a running node tells it. No store is opened for it.
 
-use std::{
-    io::{self, Write},
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+use std::io::{self, Write};
 
 use anyhow::{Context, bail, ensure};
 use serde_json::Value;
 
-use crate::{config::Config, fetch::fetch};
+use crate::{
+    config::Config,
+    fetch::{Call, fetch, reachable, resolve},
+    table::table,
+};
 
 /// The head of the table.
 const HEAD: [&str; 9] = ["NODE", "EPOCH", "HOST", "VERSION", "STARTED", "HEARD", "STATE", "BUCKETS", "CLOCK"];
@@ -26,7 +27,7 @@ pub async fn run(config: &Config, server: Option<&str>, json: bool) -> anyhow::R
         Some(server) => resolve(server).await?,
         None => reachable(config.listen_address()?),
     };
-    let body = fetch(address, "/v1/nodes", Some(&config.admin_token), None).await.with_context(|| {
+    let (_, body) = fetch(address, Call::get("/v1/nodes").by(&config.admin_token)).await.with_context(|| {
         format!("no node answers at {address} (--server names another; this asks a running node and opens no store)")
     })?;
     let nodes = nodes(&body).with_context(|| format!("the node at {address} does not say"))?;
@@ -35,27 +36,9 @@ pub async fn run(config: &Config, server: Option<&str>, json: bool) -> anyhow::R
         writeln!(out, "{}", serde_json::to_string_pretty(&nodes)?)?;
     } else {
         let rows: Vec<_> = nodes.iter().map(row).collect();
-        write!(out, "{}", table(&rows))?;
+        write!(out, "{}", table(HEAD, &rows))?;
     }
     Ok(out.flush()?)
-}
-
-/// The address that `server` names: `HOST:PORT`, with or without `http://` before it.
-async fn resolve(server: &str) -> anyhow::Result<SocketAddr> {
-    let host = server.strip_prefix("http://").unwrap_or(server).trim_end_matches('/');
-    let mut found =
-        tokio::net::lookup_host(host).await.with_context(|| format!("--server {server:?} is not HOST:PORT"))?;
-    found.next().with_context(|| format!("--server {server:?} has no address"))
-}
-
-/// Where a node that listens on `listen` is reached from its own machine.
-fn reachable(listen: SocketAddr) -> SocketAddr {
-    let ip = match listen.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listen.port())
 }
 
 /// The list in a reply, or the reply's words where it is a refusal.
@@ -92,20 +75,6 @@ fn row(node: &Value) -> [String; 9] {
     ]
 }
 
-/// Columns as wide as what is in them.
-fn table(rows: &[[String; 9]]) -> String {
-    let head = HEAD.map(str::to_owned);
-    let width = |column: usize| rows.iter().chain([&head]).map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; 9] = std::array::from_fn(width);
-    let mut page = String::new();
-    for row in [&head].into_iter().chain(rows) {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        page += cells.collect::<Vec<_>>().join("  ").trim_end();
-        page.push('\n');
-    }
-    page
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -128,7 +97,7 @@ NODE  EPOCH  HOST         VERSION  STARTED              HEARD         STATE  BUC
 1*    12     a:4711       0.1.0    2026-05-01 08:00:00  1.2 s ago     alive  2        +3 ms
 2     9      machine-b:1  0.1.0    2026-05-01 08:00:00  3600.0 s ago  dead   0        -20 ms
 ";
-        assert_eq!(table(&rows), expected);
+        assert_eq!(table(HEAD, &rows), expected);
     }
 
     #[test]
@@ -136,15 +105,5 @@ NODE  EPOCH  HOST         VERSION  STARTED              HEARD         STATE  BUC
         let refused = json!({ "title": "Unauthorized", "detail": "send the token" }).to_string();
         assert_eq!(nodes(&refused).expect_err("refused").to_string(), "send the token");
         assert!(nodes("<html>").is_err() && nodes("{}").is_err());
-    }
-
-    #[tokio::test]
-    async fn a_node_is_found_where_it_can_be_reached() {
-        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
-        assert_eq!(reachable(address("0.0.0.0:8080")), address("127.0.0.1:8080"));
-        assert_eq!(reachable(address("[::]:8080")), address("[::1]:8080"));
-        assert_eq!(reachable(address("10.1.2.3:8080")), address("10.1.2.3:8080"));
-        assert_eq!(resolve("http://127.0.0.1:81/").await.expect("an address"), address("127.0.0.1:81"));
-        assert!(resolve("nonsense").await.is_err());
     }
 }

@@ -16,12 +16,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::vault::{Vault, sha256_hex};
 
+mod account;
 mod provider;
 mod settings;
 mod units;
 
+pub use account::AccountPlan;
 pub use provider::{DkimPlan, FieldsPlan, ProviderPlan, TemplatePlan};
-pub use settings::{CmsiSettings, SettingsPlan};
+pub use settings::{CmsiSettings, ImsgSettings, SettingsPlan};
 pub use units::{Rate, Span};
 
 /// A plan file.
@@ -34,6 +36,8 @@ pub struct Plan {
     pub app: Vec<AppPlan>,
     /// People.
     pub user: Vec<UserPlan>,
+    /// Accounts of the token API (iMSG).
+    pub account: Vec<AccountPlan>,
     /// Configured senders.
     pub provider: Vec<ProviderPlan>,
     /// Ways to reach people.
@@ -144,6 +148,7 @@ impl Plan {
     fn check(&self) -> anyhow::Result<()> {
         codes("app", self.app.iter().map(|app| &app.code))?;
         codes("user", self.user.iter().map(|user| &user.code))?;
+        codes("account", self.account.iter().map(|account| &account.name))?;
         codes("provider", self.provider.iter().map(|provider| &provider.code))?;
         codes("channel", self.channel.iter().map(|channel| &channel.code))?;
         self.settings.check()?;
@@ -152,6 +157,9 @@ impl Plan {
         }
         for user in &self.user {
             user.check().with_context(|| format!("user {:?}", user.code))?;
+        }
+        for account in &self.account {
+            account.check().with_context(|| format!("account {:?}", account.name))?;
         }
         for provider in &self.provider {
             provider.check().with_context(|| format!("provider {:?}", provider.code))?;
@@ -162,7 +170,8 @@ impl Plan {
         Ok(())
     }
 
-    /// The stored form: secrets sealed, one declaration per thing and per setting.
+    /// The stored form: secrets sealed, one declaration per thing and per setting, and one of the plan's hash. Accounts are not in
+    /// it.
     ///
     /// # Errors
     /// When a secret cannot be sealed.
@@ -177,9 +186,24 @@ impl Plan {
         for channel in self.channel {
             declarations.push(declaration("channel", &channel.code, &channel)?);
         }
+        declarations.push(applied(&hash));
         let users = self.user.into_iter().map(UserPlan::into_user).collect();
         Ok(PlanChange { hash, declarations, users })
     }
+}
+
+/// By which declaration the store knows the plan that was applied last.
+const APPLIED: (&str, &str) = ("plan", "applied");
+
+fn applied(hash: &str) -> Declaration {
+    let (kind, code) = APPLIED;
+    Declaration { kind: kind.to_owned(), code: code.to_owned(), no: 0, doc: hash.to_owned() }
+}
+
+/// The hash of the plan that was applied last, as far as `declared` tells.
+pub fn applied_hash(declared: &[Declaration]) -> Option<&str> {
+    let found = declared.iter().find(|declared| (declared.kind.as_str(), declared.code.as_str()) == APPLIED);
+    found.map(|declared| declared.doc.as_str())
 }
 
 fn declaration(kind: &str, code: &str, doc: &impl Serialize) -> anyhow::Result<Declaration> {
@@ -190,7 +214,7 @@ fn declaration(kind: &str, code: &str, doc: &impl Serialize) -> anyhow::Result<D
 fn codes<'a>(kind: &str, codes: impl Iterator<Item = &'a String>) -> anyhow::Result<()> {
     let mut seen = HashSet::new();
     for code in codes {
-        ensure!(!code.is_empty(), "a {kind} has no code");
+        ensure!(!code.is_empty(), "a {kind} has no code or name");
         ensure!(
             !has_control(code) && code.trim() == code && code.len() <= 128,
             "{kind} {code:?}: this cannot be a code"

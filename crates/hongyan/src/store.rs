@@ -33,6 +33,17 @@ pub async fn inspect(config: &Config) -> anyhow::Result<String> {
     }
 }
 
+/// Whether there is a store yet.
+///
+/// # Errors
+/// When it cannot be looked at.
+pub async fn exists(config: &Config) -> anyhow::Result<bool> {
+    Ok(match config.store()? {
+        StorePlace::Sqlite(path) => hongyan_store_sqlite::inspect(path)? != hongyan_store_sqlite::Inspected::Absent,
+        StorePlace::Postgres(url) => hongyan_store_postgres::inspect(url).await?.schema_version.is_some(),
+    })
+}
+
 /// Whether the store cannot be opened because the configuration names it wrongly.
 pub fn is_misnamed(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(hongyan_store_postgres::OpenError::Url(_)))

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use anyhow::Context;
 use hongyan_core::{
+    quota::Fit,
     setup::{App, AppNo, Channel, ChannelKind, ChannelNo, MailSuccessCode, ProviderNo, Secret, Settings, Setup},
     store::{Declaration, Store},
 };
@@ -68,6 +69,11 @@ fn set(settings: &mut Settings, declared: &Declaration) -> anyhow::Result<()> {
         "cmsi.login_url" => settings.cmsi_login_url = base_url(&declared.doc),
         "cmsi.user_url" => settings.cmsi_user_url = base_url(&declared.doc),
         "cmsi.jwt_public_key" => settings.cmsi_jwt_key.clone_from(&declared.doc),
+        "imsg.wait" => settings.imsg_wait = Span::parse(&declared.doc)?.0,
+        "imsg.token_ttl" => settings.imsg_token_ttl = Span::parse(&declared.doc)?.0,
+        "imsg.open_register" => settings.imsg_open_register = declared.doc.parse()?,
+        "imsg.self_modify" => settings.imsg_self_modify = declared.doc.parse()?,
+        "imsg.limits" => settings.imsg_fit = if declared.doc == "strict" { Fit::Whole } else { Fit::First },
         "time_zone" => settings.time_zone.clone_from(&declared.doc),
         // A newer version of the program on the same store may know more.
         other => tracing::warn!(setting = other, "a stored setting is not known to this version"),

@@ -11,7 +11,15 @@ use anyhow::{Context, ensure};
 use serde_json::Value;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{config::Config, fetch::fetch, node::Node, plan::Plan, vault::sha256_hex};
+use crate::{
+    config::Config,
+    fetch::{Call, fetch},
+    node::Node,
+    plan::Plan,
+    vault::sha256_hex,
+};
+
+mod imsg;
 
 const PLAN: &str = include_str!("plan.toml");
 const ADMIN_TOKEN: &str = "demo-admin-token";
@@ -44,6 +52,19 @@ struct Line {
     said: String,
 }
 
+impl Line {
+    /// The state of a delivery that the provider took.
+    const ACCEPTED: &str = "accepted";
+    /// The state of a call that sends nothing and was answered.
+    const ANSWERED: &str = "answered";
+    /// The state of a call that was not.
+    const REFUSED: &str = "refused";
+
+    fn is_good(&self) -> bool {
+        self.state == Self::ACCEPTED || self.state == Self::ANSWERED
+    }
+}
+
 /// Runs the demonstration; answers whether everything was delivered. Without `once` it then serves until SIGTERM or SIGINT.
 ///
 /// # Errors
@@ -68,7 +89,8 @@ pub async fn run(listen: SocketAddr, data: PathBuf, once: bool) -> anyhow::Resul
     for sample in &SAMPLES {
         lines.extend(send(address, sample).await.with_context(|| format!("while sending the sample {}", sample.name))?);
     }
-    let delivered = lines.iter().all(|line| line.state == "accepted");
+    lines.extend(imsg::run(address).await.context("while making the calls of the token API")?);
+    let delivered = lines.iter().all(Line::is_good);
     show(&lines, address, once)?;
     if !once {
         tokio::select! {
@@ -82,31 +104,32 @@ pub async fn run(listen: SocketAddr, data: PathBuf, once: bool) -> anyhow::Resul
 
 /// Sends a sample and looks up what became of it.
 async fn send(address: SocketAddr, sample: &Sample) -> anyhow::Result<Vec<Line>> {
-    let reply: Value = serde_json::from_str(&fetch(address, sample.path, None, Some(sample.body)).await?)?;
+    let reply: Value = serde_json::from_str(&fetch(address, Call::post(sample.path, sample.body)).await?.1)?;
     let request_id = reply["request_id"].as_str().context("the reply has no request_id")?;
-    let message = fetch(address, &format!("/v1/messages/{request_id}"), Some(ADMIN_TOKEN), None).await?;
+    let lines = deliveries(address, sample.name, request_id).await?;
+    if !lines.is_empty() {
+        return Ok(lines);
+    }
+    let none = || "-".to_owned();
+    let (state, said) = (Line::REFUSED.to_owned(), text(&reply["message"]));
+    Ok(vec![Line { sample: sample.name, recipient: none(), address: none(), state, said }])
+}
+
+/// What became of a message's deliveries; nothing where there is no such message.
+async fn deliveries(address: SocketAddr, sample: &'static str, message: &str) -> anyhow::Result<Vec<Line>> {
+    let (_, message) = fetch(address, Call::get(format!("/v1/messages/{message}")).by(ADMIN_TOKEN)).await?;
     let message: Value = serde_json::from_str(&message)?;
-    let Some(deliveries) = message["deliveries"].as_array() else {
-        let said = text(&reply["message"]);
-        return Ok(vec![Line {
-            sample: sample.name,
-            recipient: "-".into(),
-            address: "-".into(),
-            state: "refused".into(),
-            said,
-        }]);
-    };
     let line = |delivery: &Value| {
         let last = delivery["attempts"].as_array().and_then(|attempts| attempts.last()).cloned().unwrap_or_default();
         Line {
-            sample: sample.name,
+            sample,
             recipient: text(&delivery["recipient"]),
             address: text(&delivery["address"]),
             state: text(&delivery["state"]),
             said: format!("{}: {}", text(&last["provider"]), text(&last["reply"])),
         }
     };
-    Ok(deliveries.iter().map(line).collect())
+    Ok(message["deliveries"].as_array().into_iter().flatten().map(line).collect())
 }
 
 fn text(value: &Value) -> String {
@@ -115,13 +138,14 @@ fn text(value: &Value) -> String {
 
 fn show(lines: &[Line], address: SocketAddr, once: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let row = |a: &str, b: &str, c: &str, d: &str, e: &str| format!("{a:<22} {b:<16} {c:<22} {d:<10} {e}");
+    let row = |a: &str, b: &str, c: &str, d: &str, e: &str| format!("{a:<22} {b:<17} {c:<22} {d:<10} {e}");
     writeln!(out, "\n{}", row("SAMPLE", "RECIPIENT", "ADDRESS", "STATE", "PROVIDER SAID"))?;
     for line in lines {
         writeln!(out, "{}", row(line.sample, &line.recipient, &line.address, &line.state, &line.said))?;
     }
-    let delivered = lines.iter().filter(|line| line.state == "accepted").count();
-    writeln!(out, "\n{delivered} of {} delivered.", lines.len())?;
+    let deliveries = lines.iter().filter(|line| line.state != Line::ANSWERED).count();
+    let delivered = lines.iter().filter(|line| line.state == Line::ACCEPTED).count();
+    writeln!(out, "\n{delivered} of {deliveries} delivered.")?;
     if !once {
         writeln!(out, "\nThe demo keeps serving on http://{address}; Ctrl-C ends it. Where to look:")?;
         writeln!(
@@ -139,6 +163,8 @@ fn show(lines: &[Line], address: SocketAddr, once: bool) -> io::Result<()> {
             out,
             "      \"receiver\": \"you@example.com\", \"title\": \"Hello\", \"content\": \"<b>Hello</b>\"}}'"
         )?;
+        writeln!(out, "  log in to the token API     curl http://{address}/api/login -d '{{")?;
+        writeln!(out, "      \"username\": \"admin\", \"password\": \"123\"}}'")?;
     }
     out.flush()
 }

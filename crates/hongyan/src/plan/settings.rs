@@ -15,7 +15,9 @@ use super::{Span, provider::http_url};
 pub struct SettingsPlan {
     /// The CMSI dialect.
     pub cmsi: CmsiSettings,
-    /// The zone of dates for readers, by its IANA name. Default `Asia/Shanghai`.
+    /// The token API, iMSG.
+    pub imsg: ImsgSettings,
+    /// The zone of dates for readers and of calendar days, by its IANA name. Default `Asia/Shanghai`.
     pub time_zone: Option<String>,
     /// How long history is kept; at least a day. Default `90d`.
     pub retention: Option<Span>,
@@ -39,6 +41,56 @@ pub struct CmsiSettings {
     /// The public key (PEM, RSA) of a BlueKing API gateway whose `X-Bkapi-JWT` stands for app and user. Empty (the default): the
     /// header is ignored.
     pub jwt_public_key: Option<String>,
+}
+
+/// `imsg.*`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ImsgSettings {
+    /// How long a request of the token API waits for the real outcome before it answers that the message is on its way. Default
+    /// `8s`.
+    pub wait: Option<Span>,
+    /// How long a token is good for after the login that gave it. Default `3000s`.
+    pub token_ttl: Option<Span>,
+    /// Whether anybody may register an account, a few from each address; otherwise an administrator alone. Default false.
+    pub open_register: Option<bool>,
+    /// Whether an account may change its own limits; otherwise an administrator alone. Default false.
+    pub self_modify: Option<bool>,
+    /// What of a request has to fit under an account's limits: its first recipient (`lenient`, the default: a list may go over,
+    /// the next request is refused) or all of them (`strict`).
+    pub limits: Option<String>,
+}
+
+/// The longest life of a token.
+const TOKEN_TTL_MAX: Duration = Duration::from_secs(365 * 86_400);
+
+impl ImsgSettings {
+    fn check(&self) -> anyhow::Result<()> {
+        if let Some(Span(wait)) = self.wait {
+            ensure!(wait <= Duration::from_secs(60), "settings: imsg.wait is at most 60s");
+        }
+        if let Some(Span(ttl)) = self.token_ttl {
+            let is_sensible = (Duration::from_secs(1)..=TOKEN_TTL_MAX).contains(&ttl);
+            ensure!(is_sensible, "settings: imsg.token_ttl is 1s to 365d");
+        }
+        if let Some(limits) = &self.limits {
+            ensure!(
+                matches!(limits.as_str(), "lenient" | "strict"),
+                "settings: imsg.limits is \"lenient\" or \"strict\", not {limits:?}"
+            );
+        }
+        Ok(())
+    }
+
+    fn keys(&self) -> [(&'static str, Option<String>); 5] {
+        [
+            ("imsg.wait", self.wait.map(|wait| wait.to_string())),
+            ("imsg.token_ttl", self.token_ttl.map(|ttl| ttl.to_string())),
+            ("imsg.open_register", self.open_register.map(|is_open| is_open.to_string())),
+            ("imsg.self_modify", self.self_modify.map(|may| may.to_string())),
+            ("imsg.limits", self.limits.clone()),
+        ]
+    }
 }
 
 impl SettingsPlan {
@@ -65,6 +117,7 @@ impl SettingsPlan {
         if let Some(Span(wait)) = self.cmsi.wait {
             ensure!(wait <= Duration::from_secs(60), "settings: cmsi.wait is at most 60s");
         }
+        self.imsg.check()?;
         if let Some(Span(kept)) = self.retention {
             ensure!(kept >= Duration::from_secs(86_400), "settings: retention is at least 1d");
         }
@@ -81,7 +134,7 @@ impl SettingsPlan {
             ("time_zone", self.time_zone.clone()),
             ("retention", self.retention.map(|kept| kept.to_string())),
         ];
-        let declared = keys.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let declared = keys.into_iter().chain(self.imsg.keys()).filter_map(|(key, value)| Some((key, value?)));
         declared.map(|(key, doc)| Declaration { kind: "setting".into(), code: key.into(), no: 0, doc }).collect()
     }
 }

@@ -23,10 +23,21 @@ fn the_demo_delivers_the_documents_samples() {
         "CMSI send_msg (mail)   yunchao",
         "CMSI send_weixin       xxx",
         "CMSI send_mail         admin@bking.com",
+        "iMSG mail              zhang@163.com",
+        "iMSG mail to several   lisi@qq.com",
+        "iMSG mail with a file  zhang@163.com",
+        "iMSG sms               13800000001",
+        "iMSG sms to several    15900001256",
     ] {
         assert!(table.lines().any(|line| line.starts_with(row) && line.contains("accepted")), "{row} in\n{table}");
     }
-    assert!(table.contains("4 of 4 delivered."), "{table}");
+    for row in ["iMSG login ", "iMSG modify ", "iMSG query "] {
+        assert!(
+            table.lines().any(|line| line.starts_with(row) && line.contains("answered   0 OK: ")),
+            "{row} in\n{table}"
+        );
+    }
+    assert!(table.contains("13 of 13 delivered."), "{table}");
     let again = run(&home, &["demo", "--once", "--listen", "127.0.0.1:0", "--data", "demo"]);
     assert_eq!(again.status.code(), Some(0), "a second demo in the same place: {}", stderr(&again));
 }
@@ -51,6 +62,11 @@ fn check_tells_valid_from_invalid_from_unreachable() {
     home.write("helo.toml", &plan("", &format!("{smtp}helo = \"two words\"")));
     home.write("rate.toml", &plan("", &format!("{smtp}rate = 1e-20")));
     home.write("ca.toml", &plan("", &format!("{smtp}ca_file = \"missing.pem\"")));
+    home.write("limits.toml", "[settings]\nimsg.limits = \"loose\"");
+    home.write("ttl.toml", "[settings]\nimsg.token_ttl = \"0s\"");
+    home.write("role.toml", "[[account]]\nname = \"a\"\nrole = \"root\"");
+    home.write("nobody.toml", "[[account]]\npassword = \"123\"");
+    home.write("empty.toml", "[[account]]\nname = \"a\"\npassword = \"\"");
     home.write("token.conf", "store = \"sqlite:hongyan.db\"\nadmin_token = \"short\"");
     home.write("empty.key", "");
     home.write("key.conf", "store = \"sqlite:hongyan.db\"\nsecret_file = \"empty.key\"");
@@ -70,6 +86,11 @@ fn check_tells_valid_from_invalid_from_unreachable() {
         ("ok.conf", "helo.toml", 2, "helo"),
         ("ok.conf", "rate.toml", 2, "rate"),
         ("ok.conf", "ca.toml", 2, "ca_file"),
+        ("ok.conf", "limits.toml", 2, "imsg.limits"),
+        ("ok.conf", "ttl.toml", 2, "imsg.token_ttl"),
+        ("ok.conf", "role.toml", 2, "account \"a\""),
+        ("ok.conf", "nobody.toml", 2, "account has no code or name"),
+        ("ok.conf", "empty.toml", 2, "password"),
         ("token.conf", "good.toml", 2, "admin_token"),
         ("key.conf", "good.toml", 2, "key file"),
     ];

@@ -1,5 +1,7 @@
 //! A node on either store, so that a case from outside runs on both.
 
+use std::path::PathBuf;
+
 use hongyan_store_suite::postgres;
 
 use super::{
@@ -22,6 +24,22 @@ impl Place {
 
     pub fn postgres() -> Self {
         Self::Postgres(Box::new(Fleet::new(postgres::shared().fresh_schema(), String::new())))
+    }
+
+    /// Where its files are.
+    pub fn home(&self) -> &Home {
+        match self {
+            Self::Embedded(home) => home,
+            Self::Postgres(fleet) => &fleet.home,
+        }
+    }
+
+    /// The configuration of its nodes, once one was started.
+    pub fn config(&self) -> PathBuf {
+        self.home().path(match self {
+            Self::Embedded(_) => "hongyan.toml",
+            Self::Postgres(_) => "node.toml",
+        })
     }
 
     /// Starts a node with `plan` and waits until it listens.

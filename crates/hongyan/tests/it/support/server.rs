@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::{
@@ -141,6 +141,24 @@ impl Server {
             &[("Content-Type", "application/json")],
             body.to_string().as_bytes(),
         )
+    }
+
+    /// A call of the administrator's.
+    pub fn administer(&self, method: &str, path: &str, body: &Value) -> Reply {
+        let headers = [("Authorization", &*format!("Bearer {ADMIN}")), ("Content-Type", "application/json")];
+        client::request(self.address, method, path, &headers, body.to_string().as_bytes())
+    }
+
+    /// What the token API answers.
+    pub fn imsg(&self, call: &str, body: &Value) -> Value {
+        let reply = self.post(&format!("/api/{call}"), body);
+        assert_eq!(reply.status, 200, "{reply:?}");
+        reply.json()
+    }
+
+    /// What a login is answered.
+    pub fn login(&self, username: &str, password: &str) -> Value {
+        self.imsg("login", &json!({ "username": username, "password": password }))
     }
 
     pub fn send_mail(&self, fields: Value) -> Value {
