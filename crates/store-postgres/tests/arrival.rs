@@ -3,8 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use hongyan_core::{
+    account::{self, AccountAdded, AccountChange, AccountNo, Follower, Profile, Role},
     content::{Agent, Content, Notice},
     delivery::{Policy, Reason, Repeat, State, Track},
+    history::HistoryFilter,
     id::{Id, IdSource},
     message::{Dialect, Message, MessageState, Priority},
     pace::Meter,
@@ -12,8 +14,8 @@ use hongyan_core::{
     retry::RetrySchedule,
     setup::{AppNo, ChannelNo, ProviderNo, User},
     store::{
-        Addressee, Attempt, Capture, Captures, Declaration, Declarations, Deliveries, Depth, Messages, Recovered,
-        Upkeep,
+        Accounts, Addressee, Attempt, Capture, Captures, Declaration, Declarations, Deliveries, Depth, Followers,
+        Messages, Recovered, Upkeep,
     },
     time::{Clock, SystemClock, Timestamp},
     transfer::{MovedAttachment, MovedDelivery, MovedExpansion, MovedKey, MovedMessage, MovedPage, Rows},
@@ -54,13 +56,31 @@ fn delivery(message: Id, n: usize, state: State, now: Timestamp) -> MovedDeliver
         message,
         parcel: message.plus(n),
         channel: MAIL,
-        app: APP,
+        // What failed is an account's.
+        app: if state == State::Failed { AccountNo(9).as_app() } else { APP },
         priority: Priority::Middle,
         track,
         recipient: "who".to_owned(),
         address: "who@example.com".to_owned(),
         attempts: vec![attempt; n],
     }
+}
+
+fn caller(name: &str, phone: &str) -> account::Account {
+    let profile = Profile {
+        password: "hash".to_owned(),
+        role: Role::Admin,
+        per_hour: u32::MAX,
+        per_day: 0,
+        available: true,
+        enabled: true,
+        contacts: [phone.to_owned(), String::new(), String::new()],
+    };
+    account::Account { no: AccountNo(9), name: name.to_owned(), created: two_days_ago(), profile }
+}
+
+fn follower(tag: u32, subscribed: bool) -> Follower {
+    Follower { tag, openid: "openid".to_owned(), subscribed }
 }
 
 /// A row or a few of each kind; the message is the second of two, and of two days ago.
@@ -97,7 +117,7 @@ fn everything(id: Id, now: Timestamp) -> Vec<Rows> {
         Rows::Expansions(vec![MovedExpansion { message: id, cursor: 1, rest: vec![addressee; 2] }]),
         Rows::Keys(vec![key]),
         Rows::Declarations(vec![declaration]),
-        Rows::Numberings(vec![("app".to_owned(), 9)]),
+        Rows::Numberings(vec![("app".to_owned(), 9), ("account".to_owned(), 17), ("follower".to_owned(), 10_002)]),
         Rows::Setup { version: 4, plan: "hash".to_owned() },
         Rows::People(vec![user]),
         Rows::Notes(vec![("check".to_owned(), "value".to_owned())]),
@@ -105,6 +125,8 @@ fn everything(id: Id, now: Timestamp) -> Vec<Rows> {
         Rows::Accounts(vec![(name(), Account::new(day, now))]),
         Rows::Entries(vec![(name(), id, Entry { at: now, day: now, amount: 3 })]),
         Rows::Meters(vec![("pace".to_owned(), Meter::new(now))]),
+        Rows::Callers(vec![caller("天存", "138")]),
+        Rows::Followers(vec![(ProviderNo(1), follower(10_001, true)), (ProviderNo(2), follower(10_002, false))]),
     ]
 }
 
@@ -131,6 +153,7 @@ async fn what_arrives_is_a_store_afterwards() {
         ("attachment_bytes", 5),
         ("attachments", 1),
         ("attempts", 6),
+        ("callers", 1),
         ("captures", 1),
         ("content_bytes", 2),
         ("declarations", 1),
@@ -138,6 +161,7 @@ async fn what_arrives_is_a_store_afterwards() {
         ("deliveries_leased", 1),
         ("deliveries_ready", 1),
         ("expansions", 1),
+        ("followers", 2),
         ("keys", 1),
         ("messages", 1),
         ("meters", 1),
@@ -172,7 +196,31 @@ async fn what_arrives_is_a_store_afterwards() {
     assert_eq!(node.users_find(vec!["p".to_owned()]).await.expect("reads")[0].email, "p@b.com");
     assert_eq!(node.captures(None, 9).await.expect("reads")[0].body, b"body");
     assert_eq!(sql(&url, "select captures, bytes from captured").as_deref(), Ok("1|4"));
+    accounts_are_there(&node).await;
     node.close().await;
+}
+
+/// Accounts, what they sent, and followers; what follows goes on from there.
+async fn accounts_are_there(node: &hongyan_store_postgres::PostgresStore) {
+    let now = node.clock().now();
+    let kept = node.account_find("天存".to_owned()).await.expect("reads").expect("is there");
+    assert_eq!((kept.no, &kept.profile), (AccountNo(9), &caller("", "138").profile));
+    let add = |name: &str, phone: &str| node.account_add(name.to_owned(), caller("", phone).profile, now);
+    assert_eq!(add("b", "138").await, Ok(AccountAdded::ContactTaken));
+    let Ok(AccountAdded::Yes(added)) = add("b", "139").await else { panic!("is added") };
+    assert_eq!(added.no, AccountNo(18));
+    let password = AccountChange { password: Some("other".to_owned()), ..AccountChange::default() };
+    assert!(node.account_token_add("天存".to_owned(), "hash".to_owned(), [1; 32], Timestamp::MAX).await.expect("adds"));
+    assert!(node.account_token_find([1; 32], now).await.expect("finds").is_some());
+    node.account_change("天存".to_owned(), password).await.expect("changes");
+    assert_eq!(node.account_token_find([1; 32], now).await, Ok(None));
+    let history = node.history(HistoryFilter::default(), 0, 9).await.expect("lists");
+    assert_eq!((history.total, history.rows.len()), (1, 1));
+    assert_eq!((history.rows[0].account, history.rows[0].client.as_str()), (AccountNo(9), "192.0.2.7"));
+    let tag = |provider, openid: &str| node.follower_tag(ProviderNo(provider), openid.to_owned());
+    assert_eq!(tag(2, "openid").await, Ok((follower(10_002, false), false)));
+    assert_eq!(node.followers(ProviderNo(1), vec![10_001, 10_002]).await, Ok(vec![follower(10_001, true)]));
+    assert_eq!(tag(2, "other").await.expect("answers").0.tag, 10_003);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -210,7 +258,7 @@ async fn a_move_that_does_not_end_leaves_no_store_and_is_begun_anew() {
     let refused = begin(&url, false).await.err().expect("another may be under way");
     assert!(matches!(refused, ArrivalError::Unfinished), "{refused}");
     let second = begin(&url, true).await.expect("begins anew");
-    for kind in ["messages", "notes", "deliveries_ready", "meters", "keys"] {
+    for kind in ["messages", "notes", "deliveries_ready", "meters", "keys", "callers", "followers"] {
         assert_eq!(second.counts().await.expect("counts").get(kind), 0, "{kind}");
     }
     for rows in everything(id, now) {
