@@ -14,7 +14,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const FIVE: Cap = Cap { most: 5, span: MINUTE };
 
 async fn draw(world: &World<'_>, caps: &[Cap], draws: &[(&str, u32)]) -> Vec<Drawn> {
-    let draws = draws.iter().map(|(key, amount)| Draw { key: (*key).to_owned(), amount: *amount }).collect();
+    let draws =
+        draws.iter().map(|(key, amount)| Draw { key: (*key).to_owned(), amount: *amount, back: false }).collect();
     world.store().caps_draw(caps.to_vec(), draws, world.now).await.expect("answers")
 }
 
