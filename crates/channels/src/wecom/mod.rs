@@ -196,17 +196,18 @@ impl Channel for Wecom {
 
     fn recipient_caps(&self, content: &Content) -> Option<RecipientCaps> {
         let parts = message::parts(&message::text(content)?).len();
-        Some(RecipientCaps { caps: MEMBER.to_vec(), amount: u32::try_from(parts).unwrap_or(u32::MAX) })
+        let named = agent(content).and_then(|agent| agent.id).filter(|id| *id != self.agent_id);
+        Some(RecipientCaps {
+            caps: MEMBER.to_vec(),
+            amount: u32::try_from(parts).unwrap_or(u32::MAX),
+            scope: named.map(|id| id.to_string()).unwrap_or_default(),
+        })
     }
 
     async fn send(&self, parcel: &Parcel) -> Vec<Verdict> {
         let all = parcel.recipients.len();
         let Some(text) = message::text(&parcel.content) else { return vec![not_mine("WeCom"); all] };
-        let agent = match &*parcel.content {
-            Content::Notice(notice) => notice.agent.as_ref(),
-            Content::Text(_) | Content::Mail(_) => None,
-        };
-        let speaker = match self.speaker(parcel.message, agent) {
+        let speaker = match self.speaker(parcel.message, agent(&parcel.content)) {
             Ok(speaker) => speaker,
             Err(verdict) => return vec![verdict; all],
         };
@@ -225,6 +226,14 @@ impl Channel for Wecom {
     }
 
     async fn close(&self) {}
+}
+
+/// The app that a content names.
+fn agent(content: &Content) -> Option<&Agent> {
+    match content {
+        Content::Notice(notice) => notice.agent.as_ref(),
+        Content::Text(_) | Content::Mail(_) => None,
+    }
 }
 
 fn grant(weixin: &Weixin, corp_id: &str, secret: &Secret) -> Grant {
