@@ -157,8 +157,8 @@ impl Weixin {
                 _ => deferred(answer.words),
             },
             None => match reply.foreign(self.clock.now()) {
-                Verdict { outcome: Outcome::Unknown, reply } => deferred(reply),
-                verdict => verdict,
+                verdict @ Verdict { outcome: Outcome::Misconfigured | Outcome::Throttled { .. }, .. } => verdict,
+                verdict => deferred(verdict.reply),
             },
         };
         Err(no_token(verdict))

@@ -236,8 +236,10 @@ CREATE TABLE access_token (
     sealed     TEXT,
     expires    INTEGER,
     turn       INTEGER NOT NULL,
-    turn_until INTEGER
+    turn_until INTEGER,
+    over       INTEGER NOT NULL     -- from when on it may be forgotten
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX access_token_over ON access_token (over);
 
 -- Messages whose content holds a secret, which is erased when nothing of them is to come.
 CREATE TABLE erasure (

@@ -60,6 +60,21 @@ pub async fn every_cap_has_to_have_room(bench: &impl Bench) {
     assert_eq!(draw(&world, &caps, &[("a", 3)]).await, [Drawn::Yes]);
 }
 
+/// What was drawn for nothing is given back, and no more than that.
+pub async fn what_came_to_nothing_is_given_back(bench: &impl Bench) {
+    let world = &World::begin(bench).await;
+    let back = |amount| async move {
+        let draws = vec![Draw { key: "a".to_owned(), amount, back: true }];
+        world.store().caps_draw(vec![FIVE], draws, world.now).await.expect("answers")
+    };
+    let later = no(world.now + MINUTE);
+    assert_eq!(draw(world, &[FIVE], &[("a", 3), ("a", 2), ("a", 1)]).await, [Drawn::Yes, Drawn::Yes, later]);
+    assert_eq!(back(2).await, [Drawn::Yes]);
+    assert_eq!(draw(world, &[FIVE], &[("a", 3), ("a", 2)]).await, [later, Drawn::Yes]);
+    assert_eq!(back(99).await, [Drawn::Yes]);
+    assert_eq!(draw(world, &[FIVE], &[("a", 5), ("a", 1)]).await, [Drawn::Yes, later]);
+}
+
 /// What counts is as durable as anything else, and forgotten only when it counts no more.
 pub async fn what_counts_is_kept_and_then_forgotten(bench: &impl Bench) {
     let mut world = World::begin(bench).await;

@@ -88,16 +88,23 @@ pub(super) enum Page {
     Found(Receipt),
     /// It is not there, and another page follows.
     Full,
-    /// It is not there, or the answer says nothing.
+    /// It is not there.
     Last,
+    /// The question was refused, for now or by somebody else.
+    Refused,
 }
 
 /// Reads an answer to `QuerySendDetails`.
 pub(super) fn page(reply: &Reply, delivery: Id) -> Page {
     let body = reply.json().unwrap_or_default();
-    let (is_ok, delivery) = (body["Code"].as_str() == Some("OK"), delivery.to_string());
-    let details = body["SmsSendDetailDTOs"]["SmsSendDetailDTO"].as_array().filter(|_| is_ok);
-    let Some(details) = details else { return Page::Last };
+    match body["Code"].as_str().map(|code| CODES.class(code)) {
+        Some(Some(Class::Taken)) => {}
+        // What is wrong with this number is no reason not to ask about others.
+        Some(Some(Class::Recipient | Class::Content)) => return Page::Last,
+        _ => return Page::Refused,
+    }
+    let details = body["SmsSendDetailDTOs"]["SmsSendDetailDTO"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let delivery = delivery.to_string();
     let ours = details.iter().filter(|detail| detail["OutId"].as_str() == Some(delivery.as_str()));
     let receipt = |detail: &Value| match detail["SendStatus"].as_i64()? {
         1 => Some(Receipt::Accepted),

@@ -1,14 +1,15 @@
 //! SMS of Tencent Cloud, API of 2021-01-11 (`contracts/providers.md` 3.2). A call carries up to 200 numbers, all of mainland China
 //! or none, and has a result for each of them. The service removes no duplicates: what may have been sent is asked about by
-//! number, never sent again.
+//! number, never sent again. A record of the provider counts only where it has our own name for the call, its SessionContext, which
+//! Tencent Cloud puts into its records for accounts that have asked for it; without it what is unknown stays so.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use hongyan_core::{
     address::Phone,
-    channel::{Channel, Parcel, Question},
-    delivery::{Policy, Receipt},
+    channel::{Answer, Channel, Parcel, Question},
+    delivery::Policy,
     outcome::{Outcome, Rejection, Verdict},
     setup::TencentProvider,
     time::Clock,
@@ -33,7 +34,7 @@ mod answer;
 const CALL_NUMBERS_MAX: usize = 200;
 /// Records that a question is answered with, the most there can be.
 const RECORDS_MAX: u32 = 100;
-/// How much earlier than the call its record may be, by the provider's clock.
+/// How far the provider's clock may be from ours.
 const CLOCKS_DIFFER_S: i64 = 60;
 
 /// A Tencent Cloud SMS provider.
@@ -119,17 +120,22 @@ impl Channel for TencentSms {
         true
     }
 
-    async fn query(&self, question: &Question) -> Option<Receipt> {
-        let phone = Phone::parse(&question.address).ok()?;
+    async fn query(&self, question: &Question) -> Answer {
+        let Ok(phone) = Phone::parse(&question.address) else { return Answer::NotKnown };
+        // After a crash the call may have been made long after `at`.
+        let now = self.service.now().max(question.at);
         let body = json!({
             "BeginTime": seconds(question.at) - CLOCKS_DIFFER_S,
+            "EndTime": seconds(now) + CLOCKS_DIFFER_S,
             "Offset": 0,
             "Limit": RECORDS_MAX,
             "PhoneNumber": phone.as_str(),
             "SmsSdkAppId": self.app,
         });
-        let reply = self.service.call("PullSmsSendStatusByPhoneNumber", &body).await.ok()?;
-        answer::receipt(&reply, &phone, question)
+        match self.service.call("PullSmsSendStatusByPhoneNumber", &body).await {
+            Ok(reply) => answer::found(&reply, &phone, question.delivery),
+            Err(_) => Answer::NoAnswer,
+        }
     }
 
     async fn send(&self, parcel: &Parcel) -> Vec<Verdict> {
