@@ -40,7 +40,7 @@ pub(crate) fn adapt(params: &mut Params<'_>) {
 fn phone<'a>(item: &Json<'_>, name: &str) -> Json<'a> {
     let country = python::text(item.get("nation_code"));
     let number = item.get(name);
-    if python::is_empty(number) {
+    if !python::is_true(number) {
         return Json::Null;
     }
     let number = python::text(number);
