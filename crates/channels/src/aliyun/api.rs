@@ -212,9 +212,16 @@ mod tests {
         assert_eq!(page(&answer(&[detail("7", 9), detail("", 3)]), delivery), Page::Last);
         assert_eq!(page(&answer(&vec![detail("8", 3); PAGE]), delivery), Page::Full);
         assert_eq!(page(&answer(&[]), delivery), Page::Last);
-        let refused = json!({ "Code": "isv.X", "SmsSendDetailDTOs": { "SmsSendDetailDTO": [detail("7", 3)] } });
-        assert_eq!(page(&reply(200, None, &refused), delivery), Page::Last);
-        assert_eq!(page(&reply(200, None, &Value::Null), delivery), Page::Last);
+        for (code, page_) in [
+            ("isv.MOBILE_NUMBER_ILLEGAL", Page::Last),
+            ("isv.X", Page::Refused),
+            ("isv.ACCOUNT_ABNORMAL", Page::Refused),
+            ("Throttling.User", Page::Refused),
+        ] {
+            let refused = json!({ "Code": code, "SmsSendDetailDTOs": { "SmsSendDetailDTO": [detail("7", 3)] } });
+            assert_eq!(page(&reply(200, None, &refused), delivery), page_, "{code}");
+        }
+        assert_eq!(page(&reply(200, None, &Value::Null), delivery), Page::Refused);
     }
 
     const WORDS: &[&str] =

@@ -1,8 +1,15 @@
 //! Tencent Cloud SMS against a scripted provider: how parcels become calls, results by number, and the outcome of every answer
 //! and of none.
 
+use std::{sync::Arc, time::Duration};
+
 use hongyan_channels::TencentSms;
-use hongyan_core::{channel::Channel, delivery::Receipt, outcome::Outcome};
+use hongyan_core::{
+    channel::{Answer, Channel},
+    delivery::Receipt,
+    outcome::Outcome,
+    time::ManualClock,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -203,22 +210,26 @@ async fn what_is_unknown_is_asked_about() {
             "UserReceiveTime": NOW.ms() / 1000 + 3, "SessionContext": context, "ReportStatus": status }] })
     };
     let ours = format!("{}-{}", id(MESSAGE).plus(1), id(MESSAGE).plus(200));
-    for (act, receipt) in [
-        (answered(record(&ours, "SUCCESS")), Some(Receipt::Delivered)),
-        (answered(record(&ours, "FAIL")), Some(Receipt::Undelivered)),
-        (answered(record("", "SUCCESS")), Some(Receipt::Delivered)),
-        (answered(record("1-2", "SUCCESS")), None),
-        (answered(json!({ "PullSmsSendStatusSet": [] })), None),
-        (refused("UnauthorizedOperation"), None),
-        (Act::Cut, None),
+    for (act, answer) in [
+        (answered(record(&ours, "SUCCESS")), Answer::Known(Receipt::Delivered)),
+        (answered(record(&ours, "FAIL")), Answer::Known(Receipt::Undelivered)),
+        (answered(record("", "SUCCESS")), Answer::NotKnown),
+        (answered(record("1-2", "SUCCESS")), Answer::NotKnown),
+        (answered(json!({ "PullSmsSendStatusSet": [] })), Answer::NotKnown),
+        (refused("UnauthorizedOperation"), Answer::NoAnswer),
+        (refused("RequestLimitExceeded"), Answer::NoAnswer),
+        (Act::Answer("502 Bad Gateway", "", "<html>".into()), Answer::NoAnswer),
+        (Act::Cut, Answer::NoAnswer),
     ] {
         let fake = Fake::with("/", act).await;
-        let tencent = tencent(fake.url());
+        // An hour after what is asked about.
+        let clock = Arc::new(ManualClock::at(NOW + Duration::from_secs(3_600)));
+        let tencent = TencentSms::new(&tencent_keys(fake.url()), LIMITS, clock).expect("sound keys");
         assert!(tencent.answers_questions());
-        assert_eq!(tencent.query(&question(HOME)).await, receipt);
+        assert_eq!(tencent.query(&question(HOME)).await, answer);
         let request = &fake.seen()[0];
-        let body = json!({ "BeginTime": NOW.ms() / 1000 - 60, "Offset": 0, "Limit": 100, "PhoneNumber": HOME,
-            "SmsSdkAppId": "1400006666" });
+        let body = json!({ "BeginTime": NOW.ms() / 1000 - 60, "EndTime": NOW.ms() / 1000 + 3_660, "Offset": 0, "Limit": 100,
+            "PhoneNumber": HOME, "SmsSdkAppId": "1400006666" });
         assert_eq!(request.json(), body);
         assert_eq!(request.header("x-tc-action"), Some("PullSmsSendStatusByPhoneNumber"));
     }

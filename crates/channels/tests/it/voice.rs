@@ -1,7 +1,10 @@
 //! Tencent Cloud voice against a scripted provider.
 
 use hongyan_channels::TencentVoice;
-use hongyan_core::{channel::Channel, outcome::Outcome};
+use hongyan_core::{
+    channel::{Answer, Channel},
+    outcome::Outcome,
+};
 use serde_json::json;
 
 use crate::{
@@ -48,7 +51,7 @@ async fn only_what_was_not_written_is_tried_again() {
     let patientless = TencentVoice::new(&voice_keys(fake.url()), SOON_UNANSWERED, clock()).expect("sound keys");
     assert_eq!(outcomes(&patientless, &text("hello", &[HOME])).await, ["unknown"]);
     assert!(patientless.policy().repeat.needs_intent() && !patientless.answers_questions());
-    assert_eq!(patientless.query(&question(HOME)).await, None);
+    assert_eq!(patientless.query(&question(HOME)).await, Answer::NotKnown);
 }
 
 #[tokio::test]
