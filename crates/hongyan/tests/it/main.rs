@@ -1,6 +1,7 @@
 //! The whole product from outside: the real binary, real HTTP, real SMTP, kill -9. One binary of tests, one module per theme.
 //! Whoever judges stands outside the node: the sinks count, not our own tables.
 
+mod apps;
 mod backup;
 mod cluster;
 mod commands;
