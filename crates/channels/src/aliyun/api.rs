@@ -7,7 +7,7 @@ use hongyan_core::{
     address::Phone,
     delivery::Receipt,
     id::Id,
-    outcome::{Outcome, Verdict},
+    outcome::{Outcome, Receipts, Verdict},
     time::Timestamp,
 };
 use serde_json::{Map, Value};
@@ -52,7 +52,7 @@ pub(super) fn verdict(reply: &Reply, secrets: &[&str], now: Timestamp) -> Verdic
     let said = said(code, message, secrets);
     let outcome = match CODES.class(code) {
         Some(Class::Taken) if reply.status.is_success() => {
-            return taken(body["BizId"].as_str().unwrap_or_default(), said);
+            return taken(body["BizId"].as_str().unwrap_or_default(), Receipts::Expected, said);
         }
         // A server that failed in a way which nobody knows may have failed after it took it.
         None if reply.status.is_server_error() => Outcome::Unknown,
@@ -189,14 +189,14 @@ mod tests {
             assert_eq!(verdict(&reply(status, header, &body), &[], NOW).outcome, outcome, "{status} {header:?} {body}");
         }
         let ok = reply(200, None, &json!({ "Code": "OK", "Message": "OK", "BizId": "9006^0", "RequestId": "R" }));
-        assert_eq!(verdict(&ok, &[], NOW), taken("9006^0", "OK OK".into()));
+        assert_eq!(verdict(&ok, &[], NOW), taken("9006^0", Receipts::Expected, "OK: OK".into()));
     }
 
     #[test]
     fn nothing_secret_is_repeated() {
         let body = json!({ "Code": "SignatureDoesNotMatch", "Message": "LTAI\n13900001234 s3cret" });
         let verdict = verdict(&reply(400, None, &body), &["LTAI", "s3cret"], NOW);
-        assert_eq!(verdict.reply, "SignatureDoesNotMatch *** *** ***");
+        assert_eq!(verdict.reply, "SignatureDoesNotMatch: *** *** ***");
     }
 
     #[test]

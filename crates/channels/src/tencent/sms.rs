@@ -3,14 +3,14 @@
 //! number, never sent again. A record of the provider counts only where it has our own name for the call, its SessionContext, which
 //! Tencent Cloud puts into its records for accounts that have asked for it; without it what is unknown stays so.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use hongyan_core::{
     address::Phone,
     channel::{Answer, Channel, Parcel, Question},
     delivery::Policy,
-    outcome::{Outcome, Rejection, Verdict},
+    outcome::{Outcome, Rejection, Scope, Verdict},
     setup::TencentProvider,
     time::Clock,
 };
@@ -30,6 +30,10 @@ use crate::{
 
 mod answer;
 
+/// Calls at most in search of the numbers for whose sake a call is refused.
+const CALLS_MAX: u32 = 40;
+/// When the search goes on that this bound ended.
+const SEARCH_WAIT: Duration = Duration::from_secs(1);
 /// Numbers in one call.
 const CALL_NUMBERS_MAX: usize = 200;
 /// Records that a question is answered with, the most there can be.
@@ -77,6 +81,12 @@ impl TencentSms {
         };
         let phones: Vec<&Phone> = called.iter().map(|called| &called.phone).collect();
         answer::results(&reply, &phones, &self.service.secrets(), self.service.now())
+    }
+
+    /// The verdict of those among whom there is one for whose sake all were refused, and who shall be searched later.
+    fn later(&self, verdict: &Verdict) -> Verdict {
+        let until = self.service.now() + SEARCH_WAIT;
+        Verdict::new(Outcome::Throttled { scope: Scope::Recipient, until }, verdict.reply.as_str())
     }
 
     fn body(&self, called: &[Called], filled: &Filled<'_>, context: &str) -> Value {
@@ -153,13 +163,19 @@ impl Channel for TencentSms {
                 Err(verdict) => verdicts[place] = Some(verdict),
             }
         }
-        let mut calls = calls(numbers);
+        let (mut calls, mut made) = (calls(numbers), 0);
         while let Some(mut called) = calls.pop() {
+            made += 1;
             match self.call(&called, &filled, &context).await {
                 // A call that is refused as a whole for a number sent nothing: halves find which it is, and the others go.
                 Results::Same(verdict) if is_for_a_number(&verdict) && called.len() > 1 => {
-                    calls.push(called.split_off(called.len() / 2));
-                    calls.push(called);
+                    if made < CALLS_MAX {
+                        calls.push(called.split_off(called.len() / 2));
+                        calls.push(called);
+                    } else {
+                        let later = self.later(&verdict);
+                        called.iter().for_each(|one| verdicts[one.place] = Some(later.clone()));
+                    }
                 }
                 Results::Same(verdict) => called.iter().for_each(|one| verdicts[one.place] = Some(verdict.clone())),
                 Results::Each(each) => {

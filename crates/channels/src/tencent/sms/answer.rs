@@ -8,7 +8,7 @@ use hongyan_core::{
     channel::{self, Parcel},
     delivery::Receipt,
     id::Id,
-    outcome::{Outcome, Verdict},
+    outcome::{Outcome, Receipts, Verdict},
     time::Timestamp,
 };
 use serde_json::Value;
@@ -66,7 +66,8 @@ pub(super) fn results(reply: &Reply, phones: &[&Phone], secrets: &[&str], now: T
 fn result_of(result: &Value, reply: &Reply, secrets: &[&str], now: Timestamp) -> Verdict {
     let Some(said) = Refusal::read(result) else { return missing() };
     if CODES.class(&said.code) == Some(Class::Taken) {
-        return taken(result["SerialNo"].as_str().unwrap_or_default(), said.said(secrets));
+        let serial = result["SerialNo"].as_str().unwrap_or_default();
+        return taken(serial, Receipts::Expected, said.said(secrets));
     }
     said.verdict(&CODES, reply.status, secrets, now)
 }

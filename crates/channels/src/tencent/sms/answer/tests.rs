@@ -73,14 +73,14 @@ fn results_are_found_by_number() {
     let Results::Each(each) = read(&response, 200, &numbers.each_ref().map(String::as_str)) else { panic!("each") };
     let words = "of +***, ***";
     let expected = [
-        taken("s1", format!("Ok {words}")),
+        taken("s1", Receipts::Expected, format!("Ok: {words}")),
         Verdict::new(
             Outcome::Rejected(Rejection::Recipient),
-            format!("FailedOperation.PhoneNumberInBlacklist {words}"),
+            format!("FailedOperation.PhoneNumberInBlacklist: {words}"),
         ),
-        taken("s3", format!("Ok {words}")),
+        taken("s3", Receipts::Expected, format!("Ok: {words}")),
         missing(),
-        Verdict::new(Outcome::Deferred { after: None, fault: Fault::Recipient }, format!("New.Code {words}")),
+        Verdict::new(Outcome::Deferred { after: None, fault: Fault::Recipient }, format!("New.Code: {words}")),
         missing(),
     ];
     assert_eq!(each, expected);
@@ -110,7 +110,7 @@ fn a_call_that_is_refused_is_refused_for_all() {
         let Results::Same(verdict) = read(&response, status, &["+8618500000001", "+8618500000002"]) else {
             panic!("{code}: one verdict for all")
         };
-        assert_eq!((verdict.outcome, verdict.reply), (outcome, format!("{code} why 13")));
+        assert_eq!((verdict.outcome, verdict.reply), (outcome, format!("{code}: why 13")));
     }
 }
 
