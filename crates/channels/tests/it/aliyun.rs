@@ -6,6 +6,7 @@ use hongyan_channels::Aliyun;
 use hongyan_core::{
     channel::{Answer, Channel, Question},
     delivery::Receipt,
+    limits::SMS_CHARS_MAX,
     outcome::Outcome,
     time::{ManualClock, Timestamp},
 };
@@ -58,6 +59,9 @@ async fn every_answer() {
         (Act::Answer("500 Internal Server Error", "", "<html>".into()), "unknown"),
         (Act::Answer("502 Bad Gateway", "", String::new()), "unknown"),
         (Act::Answer("403 Forbidden", "", "<html>".into()), "misconfigured"),
+        (Act::Answer("413 Content Too Large", "", "<html>".into()), "rejected content"),
+        (Act::Answer("414 URI Too Long", "", String::new()), "rejected content"),
+        (Act::Answer("400 Bad Request", "", "<html>".into()), "deferred recipient"),
         (Act::Answer("302 Found", "Location: http://example.com/\r\n", String::new()), "misconfigured"),
         (Act::Answer("429 Too Many Requests", "Retry-After: 7\r\n", String::new()), "throttled provider 7s"),
         (Act::Answer("200 OK", "", "\u{1}garbage".into()), "unknown"),
@@ -117,6 +121,21 @@ async fn each_number_is_a_call_of_its_own() {
     }
     let nonce = |n: usize| calls[n].header("x-acs-signature-nonce").map(str::to_owned);
     assert!(nonce(0).is_some() && nonce(0) != nonce(1) && nonce(1) != nonce(2));
+}
+
+#[tokio::test]
+async fn what_is_no_sms_is_refused_without_a_call() {
+    let fake = Fake::with("/", said("OK", "OK")).await;
+    let aliyun = aliyun(fake.url());
+    // Of characters that are longest in a query.
+    let (longest, over) = ("\u{1f98a}".repeat(SMS_CHARS_MAX), "x".repeat(SMS_CHARS_MAX + 1));
+    assert_eq!(outcomes(&aliyun, &text(&longest, &[HOME])).await, ["accepted"]);
+    let verdicts = sent(&aliyun, &text(&over, &[HOME, ABROAD])).await;
+    assert_eq!(verdicts.iter().map(crate::parcels::shown).collect::<Vec<_>>(), ["rejected content"; 2]);
+    assert_eq!(verdicts[0].reply, "1001 characters, of which a text may have 1000");
+    let values = [("code", longest.as_str()), ("minutes", "5")];
+    assert_eq!(outcomes(&aliyun, &made_from("login", &values, &[HOME])).await, ["rejected content"]);
+    assert_eq!(fake.seen().len(), 1);
 }
 
 #[tokio::test]

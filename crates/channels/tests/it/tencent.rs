@@ -80,6 +80,8 @@ async fn every_answer() {
         (Act::Answer("500 Internal Server Error", "", "<html>".into()), "unknown"),
         (Act::Answer("200 OK", "", "\u{1}garbage".into()), "unknown"),
         (Act::Answer("404 Not Found", "", String::new()), "misconfigured"),
+        (Act::Answer("413 Content Too Large", "", String::new()), "rejected content"),
+        (Act::Answer("405 Method Not Allowed", "", String::new()), "deferred recipient"),
         (Act::Answer("429 Too Many Requests", "Retry-After: 7\r\n", String::new()), "throttled provider 7s"),
         (Act::Raw("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"Response\":{}"), "unknown"),
         (Act::Cut, "unknown"),
@@ -165,7 +167,7 @@ async fn calls_say_what_the_provider_wants_to_know() {
 #[tokio::test]
 async fn no_call_has_more_than_two_hundred_numbers() {
     let fake = Fake::with("/", Act::by(|request| results(request, |_| "Ok"))).await;
-    let many: Vec<String> = (0..450).map(|n| format!("+86139{n:08}")).collect();
+    let many: Vec<String> = (0..450).map(number).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     assert_eq!(outcomes(&tencent(fake.url()), &text("hello", &many)).await, ["accepted"; 450]);
     let mut sizes: Vec<usize> = fake.seen().iter().map(|request| numbers(request).len()).collect();
@@ -201,6 +203,41 @@ async fn one_bad_number_stops_nobody_else() {
         fake.seen().iter().filter(|request| !numbers(request).iter().any(|n| n == bad)).flat_map(numbers).collect();
     taken.sort();
     assert_eq!(taken.len(), 8, "each of the others is in one call that went through: {taken:?}");
+}
+
+/// A number of a run of them.
+fn number(n: usize) -> String {
+    format!("+86139{n:08}")
+}
+
+#[tokio::test]
+async fn the_search_for_wrong_numbers_is_bounded_and_comes_to_an_end() {
+    // Every third is wrong, and the whole of a call is refused for it.
+    let is_bad =
+        |number: &String| number.bytes().skip(1).map(|digit| usize::from(digit - b'0')).sum::<usize>() % 3 == 0;
+    let whole = Act::by(move |request| {
+        let is_refused = numbers(request).iter().any(is_bad);
+        if is_refused { refused("InvalidParameterValue.IncorrectPhoneNumber") } else { results(request, |_| "Ok") }
+    });
+    let mut open: Vec<String> = (0..200).map(number).collect();
+    for round in 1.. {
+        let fake = Fake::with("/", whole.clone()).await;
+        let numbers: Vec<&str> = open.iter().map(String::as_str).collect();
+        let outcomes = outcomes(&tencent(fake.url()), &text("hello", &numbers)).await;
+        let calls = fake.seen().len();
+        assert!(calls <= 50, "{calls} calls");
+        let later = |(number, outcome): (&String, &String)| match (outcome.as_str(), is_bad(number)) {
+            ("rejected recipient", true) | ("accepted", false) => None,
+            ("throttled recipient 1s", _) => Some(number.clone()),
+            other => panic!("{number}: {other:?}"),
+        };
+        let left: Vec<String> = open.iter().zip(&outcomes).filter_map(later).collect();
+        assert!(left.len() < open.len() && (round > 1 || !left.is_empty()));
+        if left.is_empty() {
+            break;
+        }
+        open = left;
+    }
 }
 
 #[tokio::test]

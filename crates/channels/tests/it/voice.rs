@@ -3,7 +3,8 @@
 use hongyan_channels::TencentVoice;
 use hongyan_core::{
     channel::{Answer, Channel},
-    outcome::Outcome,
+    limits::SMS_CHARS_MAX,
+    outcome::{Outcome, Receipts},
 };
 use serde_json::json;
 
@@ -70,8 +71,12 @@ async fn each_number_is_called_by_itself() {
     let verdicts = sent(&voice, &text("磁盘已满", &[HOME, ABROAD, "nobody", "+8613900001235"])).await;
     let seen: Vec<String> = verdicts.iter().map(shown).collect();
     assert_eq!(seen, ["accepted", "rejected recipient", "rejected recipient", "accepted"]);
-    assert!(matches!(&verdicts[0].outcome, Outcome::Accepted { provider_id, .. } if provider_id == "c-1"));
+    // Nothing can be asked later.
+    let taken = Outcome::Accepted { provider_id: "c-1".into(), receipt: Receipts::Never };
+    assert_eq!(verdicts[0].outcome, taken);
     assert_eq!(outcomes(&voice, &parcel(&[HOME])).await, ["rejected content"]);
+    let over = "长".repeat(SMS_CHARS_MAX + 1);
+    assert_eq!(outcomes(&voice, &text(&over, &[HOME, ABROAD])).await, ["rejected content"; 2]);
     let seen = fake.seen();
     let body = json!({ "TemplateId": "2220", "CalledNumber": HOME, "VoiceSdkAppid": "1400007777",
         "TemplateParamSet": ["磁盘已满"], "PlayTimes": 3, "SessionContext": id(MESSAGE).plus(1).to_string() });
