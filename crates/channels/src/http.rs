@@ -12,7 +12,7 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hongyan_core::{
-    outcome::{Fault, Outcome, Scope, Verdict},
+    outcome::{Fault, Outcome, Rejection, Scope, Verdict},
     time::Timestamp,
 };
 use reqwest::{
@@ -95,19 +95,28 @@ impl Http {
     /// Where there is no whole answer.
     pub async fn call(&self, request: Request) -> Result<Reply, Undelivered> {
         let undelivered = |error: reqwest::Error| {
-            let is_written = !error.is_connect() && !error.is_builder();
-            Undelivered { is_written, why: self.reason(&error.without_url()) }
+            let reached = match (error.is_builder(), error.is_connect()) {
+                (true, _) => Reached::Nothing,
+                (false, true) => Reached::NoConnection,
+                (false, false) => Reached::Perhaps,
+            };
+            Undelivered { reached, why: self.reason(&error.without_url()) }
         };
         let mut response = self.client.execute(request).await.map_err(undelivered)?;
         let body = read(&mut response).await.map_err(|error| match error {
             Some(error) => undelivered(error),
-            None => Undelivered { is_written: true, why: format!("its answer is over {ANSWER_BYTES_MAX} bytes") },
+            None => {
+                Undelivered { reached: Reached::Perhaps, why: format!("its answer is over {ANSWER_BYTES_MAX} bytes") }
+            }
         })?;
         let headers = std::mem::take(response.headers_mut());
         Ok(Reply { status: response.status(), headers, body })
     }
 
     fn reason(&self, error: &reqwest::Error) -> String {
+        if error.is_builder() {
+            return format!("no request can be made of it: {}", innermost(error));
+        }
         match (error.is_timeout(), error.is_connect()) {
             (true, true) => format!("no connection within {:?}", self.limits.connect),
             (true, false) => format!("no answer within {:?}", self.limits.total),
@@ -198,31 +207,43 @@ impl Reply {
     /// The verdict of an answer that is not the provider's own, by its status alone. To be asked only after [`Reply::json`]: some
     /// providers give their codes with statuses of errors.
     ///
-    /// A 4xx says that the request was refused as it was, and a redirect that the API is elsewhere: nothing was taken. 429
-    /// (RFC 6585 section 4), and 503 with Retry-After, come from a server or a gateway that did not work on it. Every other 5xx,
-    /// such as a gateway's 502 or 504, may come after the provider has taken it, and so may a 2xx that nobody can read: unknown.
+    /// A 4xx says that the request was refused as it was, and a redirect that the API is elsewhere: nothing was taken. Who may not
+    /// ask (401, 403, 407), or asks in the wrong place (404 and redirects), has wrong settings; 413, 414 and 431 speak of this
+    /// message alone, which is too long; of any other 4xx nobody knows what it speaks of, so that it is the try's. 429 (RFC 6585
+    /// section 4), and 503 with Retry-After, come from a server or a gateway that did not work on it. Every other 5xx, such as a
+    /// gateway's 502 or 504, may come after the provider has taken it, and so may a 2xx that nobody can read: unknown.
     pub fn foreign(&self, now: Timestamp) -> Verdict {
         let asked = self.retry_after();
-        let slow_down = self.status == StatusCode::TOO_MANY_REQUESTS
-            || (self.status == StatusCode::SERVICE_UNAVAILABLE && asked.is_some());
-        let outcome = if slow_down {
-            Outcome::Throttled { scope: Scope::Provider, until: now + asked.unwrap_or(THROTTLE_WAIT) }
-        } else if self.status == StatusCode::REQUEST_TIMEOUT {
-            Outcome::Deferred { after: None, fault: Fault::Provider }
-        } else if self.status.is_client_error() || self.status.is_redirection() {
-            Outcome::Misconfigured
-        } else {
-            Outcome::Unknown
+        let throttled = |wait| Outcome::Throttled { scope: Scope::Provider, until: now + wait };
+        let outcome = match (self.status.as_u16(), asked) {
+            (429, asked) => throttled(asked.unwrap_or(THROTTLE_WAIT)),
+            (503, Some(asked)) => throttled(asked),
+            (408, _) => Outcome::Deferred { after: None, fault: Fault::Provider },
+            (413 | 414 | 431, _) => Outcome::Rejected(Rejection::Content),
+            (300..=399 | 401 | 403 | 404 | 407, _) => Outcome::Misconfigured,
+            (400..=499, _) => Outcome::Deferred { after: None, fault: Fault::Recipient },
+            _ => Outcome::Unknown,
         };
         Verdict::new(outcome, format!("HTTP {} without an answer of the provider's form", self.status.as_u16()))
     }
 }
 
+/// How far a request came that has no whole answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reached {
+    /// It cannot be written down, such as one with an address that is too long.
+    Nothing,
+    /// There was no connection: it was certainly not sent.
+    NoConnection,
+    /// The provider may have seen it.
+    Perhaps,
+}
+
 /// No whole answer came.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Undelivered {
-    /// The provider may have seen the request.
-    pub is_written: bool,
+    /// How far the request came.
+    pub reached: Reached,
     /// What happened, in one line that names no address.
     pub why: String,
 }
@@ -230,7 +251,11 @@ pub struct Undelivered {
 impl Undelivered {
     /// The verdict where the call would have sent something.
     pub fn verdict(self) -> Verdict {
-        if self.is_written { Verdict::new(Outcome::Unknown, self.why) } else { deferred(self.why) }
+        match self.reached {
+            Reached::Nothing => Verdict::new(Outcome::Rejected(Rejection::Content), self.why),
+            Reached::NoConnection => deferred(self.why),
+            Reached::Perhaps => Verdict::new(Outcome::Unknown, self.why),
+        }
     }
 
     /// The verdict where the call changes nothing, so that it may be made again.
@@ -279,7 +304,16 @@ mod tests {
         for (status, after, outcome) in [
             (200, None, Outcome::Unknown),
             (301, None, Outcome::Misconfigured),
+            (400, None, Outcome::Deferred { after: None, fault: Fault::Recipient }),
+            (401, None, Outcome::Misconfigured),
             (403, None, Outcome::Misconfigured),
+            (404, None, Outcome::Misconfigured),
+            (405, None, Outcome::Deferred { after: None, fault: Fault::Recipient }),
+            (407, None, Outcome::Misconfigured),
+            (413, None, Outcome::Rejected(Rejection::Content)),
+            (414, None, Outcome::Rejected(Rejection::Content)),
+            (431, None, Outcome::Rejected(Rejection::Content)),
+            (499, Some("7"), Outcome::Deferred { after: None, fault: Fault::Recipient }),
             (408, None, Outcome::Deferred { after: None, fault: Fault::Provider }),
             (429, None, throttled(60)),
             (429, Some("7"), throttled(7)),
@@ -298,6 +332,17 @@ mod tests {
             let reply = Reply { status, headers, body: Bytes::from_static(b"<html>") };
             assert_eq!((reply.json(), reply.foreign(NOW).outcome), (None, outcome), "{status} {after:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_makes_no_request_is_wrong_content() {
+        let mut url = Url::parse("http://127.0.0.1/").expect("an address");
+        url.set_query(Some(&"s3cret".repeat(12_000)));
+        let http = Http::new(Limits::default()).expect("a client");
+        let undelivered = http.call(Request::new(reqwest::Method::POST, url)).await.expect_err("too long");
+        assert_eq!(undelivered.reached, Reached::Nothing);
+        assert!(undelivered.why.starts_with("no request can be made of it: ") && !undelivered.why.contains("s3cret"));
+        assert_eq!(undelivered.verdict().outcome, Outcome::Rejected(Rejection::Content));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! (`contracts/providers.md` 1.1, 2 and 9.5). Whoever finds it missing, old or refused takes the store's turn to fetch a new
 //! one; on a node, one caller at a time asks the store, and whoever has a good token asks nobody.
 //!
-//! After a fetch that failed, nobody asks the provider again for some seconds: it blocks callers who ask too often.
+//! After a fetch that failed, nobody asks the provider again for some seconds: it blocks callers who ask too often. What callers
+//! name is asked for only so often, whoever names how much that is not there.
 
 use std::{
     collections::HashMap,
@@ -11,7 +12,8 @@ use std::{
 };
 
 use hongyan_core::{
-    outcome::{Outcome, Verdict},
+    cap::{Cap, Draw, Drawn, Tally},
+    outcome::{Outcome, Scope, Verdict},
     ports::Sealer,
     setup::Secret,
     store::AccessTokens,
@@ -30,12 +32,18 @@ const USED_MIN: Duration = Duration::from_secs(60);
 /// How often, and after what wait each, somebody looks for the token that another fetches.
 const LOOKS: u32 = 20;
 const LOOK_WAIT: Duration = Duration::from_millis(200);
+/// After what wait they look again who have not found it: a fetch may take longer than all those looks.
+const LOOKED_IN_VAIN: Duration = Duration::from_secs(2);
 /// The pause after a fetch that failed.
 const PAUSE: Duration = Duration::from_secs(3);
 /// The longest pause where it is the settings that are wrong: it doubles from one failure to the next.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
-/// So many accounts are remembered: those of providers and, for a while, those that callers name.
-const ACCOUNTS_MAX: usize = 256;
+/// So many accounts that callers name are remembered.
+const CALLERS_MAX: usize = 256;
+/// So many fetches for accounts that callers name may fail. WeCom closes the whole endpoint for an hour to who makes more than
+/// 2,000 bad calls in an hour, and each node counts for itself.
+const CALLERS_FAILURES: [Cap; 2] =
+    [Cap { most: 30, span: Duration::from_secs(60) }, Cap { most: 600, span: Duration::from_secs(3_600) }];
 
 /// The name of an account's token in the store: a hash, for one of its parts is a secret.
 pub fn key(kind: &str, base_url: &str, id: &str, secret: &Secret) -> String {
@@ -50,6 +58,15 @@ pub fn key(kind: &str, base_url: &str, id: &str, secret: &Secret) -> String {
 /// The place for which the token under `key` is sealed.
 fn place(key: &str) -> String {
     format!("token/{key}")
+}
+
+/// Whose an account is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// The provider that is configured.
+    Provider,
+    /// A caller, whose message named it.
+    Caller,
 }
 
 /// A token to use.
@@ -76,7 +93,16 @@ pub struct Tokens {
     store: Arc<dyn AccessTokens>,
     sealer: Arc<dyn Sealer>,
     clock: Arc<dyn Clock>,
-    accounts: Mutex<HashMap<String, Arc<Account>>>,
+    accounts: Mutex<Accounts>,
+    /// What was fetched for callers and failed, or is not back yet.
+    callers: Mutex<Tally>,
+}
+
+/// The accounts that are remembered.
+#[derive(Default)]
+struct Accounts {
+    own: HashMap<String, Arc<Account>>,
+    callers: HashMap<String, Arc<Account>>,
 }
 
 #[derive(Default)]
@@ -96,7 +122,7 @@ struct Trouble {
 impl Tokens {
     /// The tokens that are kept in `store`.
     pub fn new(store: Arc<dyn AccessTokens>, sealer: Arc<dyn Sealer>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, sealer, clock, accounts: Mutex::default() }
+        Self { store, sealer, clock, accounts: Mutex::default(), callers: Mutex::default() }
     }
 
     /// A token for `account` (a [`key`]) that is not the one of version `failed`, which the provider refused. `fetch` is only
@@ -105,11 +131,11 @@ impl Tokens {
     /// # Errors
     /// The verdict for whatever was to be sent with it, which certainly was not: that of `fetch`, or that the token could not be
     /// had for now.
-    pub async fn get<F>(&self, account: &str, failed: Option<u64>, fetch: F) -> Result<Token, Verdict>
+    pub async fn get<F>(&self, account: &str, owner: Owner, failed: Option<u64>, fetch: F) -> Result<Token, Verdict>
     where
         F: Future<Output = Result<Fetched, Verdict>> + Send,
     {
-        let remembered = self.account(account);
+        let remembered = lock(&self.accounts).get(account, owner);
         if let Some(token) = remembered.good(failed, self.clock.now()) {
             return Ok(token);
         }
@@ -117,14 +143,15 @@ impl Tokens {
         if let Some(token) = remembered.good(failed, self.clock.now()) {
             return Ok(token);
         }
-        let found = self.find(account, failed, fetch, &mut trouble).await;
+        let found = self.find((account, owner), failed, fetch, &mut trouble).await;
         match &found {
             Ok(token) => {
                 *trouble = Trouble::default();
                 *lock(&remembered.held) = Some(token.clone());
             }
             Err(verdict) if trouble.last.as_ref().is_none_or(|(_, until)| *until <= self.clock.now()) => {
-                trouble.last = Some((verdict.clone(), self.clock.now() + PAUSE));
+                let now = self.clock.now();
+                trouble.last = Some((verdict.clone(), pause(verdict, 1, now)));
             }
             Err(_) => {}
         }
@@ -134,7 +161,7 @@ impl Tokens {
     /// Finds the token in the store, fetches it, or waits until another has.
     async fn find<F>(
         &self,
-        key: &str,
+        (key, owner): (&str, Owner),
         mut failed: Option<u64>,
         fetch: F,
         trouble: &mut Trouble,
@@ -151,14 +178,36 @@ impl Tokens {
                     // Sealed with a key that is gone: of no more use than one that was refused.
                     Err(_) => failed = Some(kept.version),
                 },
-                TokenTurn::Mine(turn) => return self.fetch(key, turn, fetch, trouble).await,
+                TokenTurn::Mine(turn) => {
+                    if owner == Owner::Provider {
+                        return self.fetch(key, turn, fetch, trouble).await;
+                    }
+                    if let Drawn::No { until } = self.draw(false) {
+                        // The turn is for whoever may.
+                        let _ = self.store.token_fail(key.to_owned(), turn, now).await;
+                        return Err(wait("too many of those that callers name have failed", until));
+                    }
+                    let fetched = self.fetch(key, turn, fetch, trouble).await;
+                    if fetched.is_ok() {
+                        self.draw(true);
+                    }
+                    return fetched;
+                }
                 TokenTurn::Theirs { .. } => match &trouble.last {
                     Some((verdict, until)) if *until > now => return Err(verdict.clone()),
                     _ => sleep(LOOK_WAIT).await,
                 },
             }
         }
-        Err(deferred("no access token: another node fetches one, or waits after it could not"))
+        // That somebody else is slow, or waits, says nothing of the provider, and is no try of what was to be sent.
+        let until = self.clock.now() + LOOKED_IN_VAIN;
+        Err(wait("another node fetches one, or waits after it could not", until))
+    }
+
+    /// Counts one fetch for a caller, or takes it back.
+    fn draw(&self, back: bool) -> Drawn {
+        let draw = Draw { key: String::new(), amount: 1, back };
+        lock(&self.callers).apply(&CALLERS_FAILURES, &draw, self.clock.now())
     }
 
     /// It is this caller's turn.
@@ -188,17 +237,23 @@ impl Tokens {
         // Where the turn has passed to another, its token has a higher number, and this one serves until it is refused.
         Ok(Token { secret: fetched.token, version: turn, expires })
     }
+}
 
-    fn account(&self, key: &str) -> Arc<Account> {
-        let mut accounts = lock(&self.accounts);
-        if let Some(account) = accounts.get(key) {
-            return Arc::clone(account);
+impl Accounts {
+    /// The account under `key`. Room for one of a caller is made among those of callers: first those without a token go. What is
+    /// forgotten is in the store, and who waits for it keeps what they have in hand.
+    fn get(&mut self, key: &str, owner: Owner) -> Arc<Account> {
+        let known = match owner {
+            Owner::Provider => &mut self.own,
+            Owner::Caller => &mut self.callers,
+        };
+        if owner == Owner::Caller && known.len() >= CALLERS_MAX && !known.contains_key(key) {
+            known.retain(|_, account| lock(&account.held).is_some());
+            if known.len() >= CALLERS_MAX {
+                known.clear();
+            }
         }
-        if accounts.len() >= ACCOUNTS_MAX {
-            // What is forgotten is in the store; who waits for it keeps what they have in hand.
-            accounts.clear();
-        }
-        Arc::clone(accounts.entry(key.to_owned()).or_default())
+        Arc::clone(known.entry(key.to_owned()).or_default())
     }
 }
 
@@ -218,9 +273,16 @@ fn lifetime(expires_in: Duration) -> Duration {
 fn pause(verdict: &Verdict, failures: u32, now: Timestamp) -> Timestamp {
     match verdict.outcome {
         Outcome::Throttled { until, .. } => until,
-        Outcome::Misconfigured => now + (PAUSE * 2_u32.saturating_pow(failures - 1)).min(PAUSE_MAX),
+        Outcome::Misconfigured | Outcome::Rejected(_) => {
+            now + (PAUSE * 2_u32.saturating_pow(failures - 1)).min(PAUSE_MAX)
+        }
         _ => now + PAUSE,
     }
+}
+
+/// The verdict where there is no token before `until`, for reasons that are not the provider's.
+fn wait(why: &str, until: Timestamp) -> Verdict {
+    Verdict::new(Outcome::Throttled { scope: Scope::Recipient, until }, format!("no access token: {why}"))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -246,6 +308,28 @@ mod tests {
         let pauses = [1, 2, 5, 6, 40].map(|n| pause(&misconfigured, n, NOW).since(NOW).as_secs());
         assert_eq!(pauses, [3, 6, 48, 60, 60]);
         assert_eq!(pause(&deferred(""), 9, NOW).since(NOW).as_secs(), 3);
+    }
+
+    #[test]
+    fn callers_crowd_out_each_other_and_never_the_provider() {
+        let mut accounts = Accounts::default();
+        let give = |account: &Account| {
+            let token = Token { secret: Secret::new("t"), version: 1, expires: NOW };
+            *lock(&account.held) = Some(token);
+        };
+        let own = accounts.get("own", Owner::Provider);
+        let good = accounts.get("good", Owner::Caller);
+        give(&good);
+        for n in 0..1_000 {
+            accounts.get(&format!("made up {n}"), Owner::Caller);
+            assert!(accounts.callers.len() <= CALLERS_MAX, "{n}");
+        }
+        assert!(Arc::ptr_eq(&good, &accounts.get("good", Owner::Caller)), "who has a token stays");
+        for n in 0..1_000 {
+            give(&accounts.get(&format!("real {n}"), Owner::Caller));
+            assert!(accounts.callers.len() <= CALLERS_MAX, "{n}");
+        }
+        assert!(Arc::ptr_eq(&own, &accounts.get("own", Owner::Provider)));
     }
 
     #[test]

@@ -8,11 +8,11 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use hongyan_core::{
-    outcome::{Outcome, Rejection, Verdict},
+    outcome::{Fault, Outcome, Rejection, Scope, Verdict},
     ports::Sealer,
     setup::Secret,
     store::AccessTokens,
-    time::Clock,
+    time::{Clock, Timestamp},
 };
 use reqwest::{
     Method, Request, Url,
@@ -24,11 +24,13 @@ use crate::{
     cloud::codes::{Class, Codes},
     error::OpenError,
     http::{Base, Http, Limits, Reply, Undelivered, deferred, words},
-    token::{self, Fetched, Token, Tokens},
+    token::{self, Fetched, Owner, Token, Tokens},
 };
 
 /// How long a token is good for that comes without saying so.
 const TOKEN_LIFE: u64 = 7_200;
+/// What WeCom's token endpoint says of a secret, and of nothing else.
+const WRONG_SECRET: [&str; 3] = ["40001", "40091", "41004"];
 
 /// The API of one provider.
 pub(crate) struct Weixin {
@@ -47,6 +49,14 @@ pub(crate) struct Grant {
     /// What is posted; absent for a GET.
     body: Option<String>,
     secret: Secret,
+    owner: Owner,
+}
+
+impl Grant {
+    /// The same, of an app whose secret came from a caller: what goes wrong with it is no fault of the provider.
+    pub(crate) fn of_caller(self) -> Self {
+        Self { owner: Owner::Caller, ..self }
+    }
 }
 
 /// What the API answered, whatever it says.
@@ -57,7 +67,7 @@ pub(crate) struct Answer {
     pub(crate) class: Option<Class>,
     /// The errcode and the errmsg, for the record.
     pub(crate) words: String,
-    code: String,
+    pub(crate) code: String,
 }
 
 impl Weixin {
@@ -94,13 +104,13 @@ impl Weixin {
     ) -> Grant {
         let mut url = self.base.at(path);
         url.query_pairs_mut().append_pair(id, app).append_pair(secret, key.expose());
-        Grant { account: self.account(kind, app, key), url, body: None, secret: key.clone() }
+        Grant { account: self.account(kind, app, key), url, body: None, secret: key.clone(), owner: Owner::Provider }
     }
 
     /// A token by POST of `body`, for the app `id` of `kind`.
     pub(crate) fn grant_by_post(&self, kind: &str, path: &str, body: &Value, app: &str, key: &Secret) -> Grant {
         let (account, url) = (self.account(kind, app, key), self.base.at(path));
-        Grant { account, url, body: Some(body.to_string()), secret: key.clone() }
+        Grant { account, url, body: Some(body.to_string()), secret: key.clone(), owner: Owner::Provider }
     }
 
     fn account(&self, kind: &str, app: &str, key: &Secret) -> String {
@@ -115,7 +125,7 @@ impl Weixin {
         let body = Bytes::from(body.to_string());
         let mut refused = None;
         loop {
-            let token = self.tokens.get(&grant.account, refused, self.fetch(grant)).await?;
+            let token = self.tokens.get(&grant.account, grant.owner, refused, self.fetch(grant)).await?;
             let answer = self.call(grant, &token, path, body.clone()).await?;
             if answer.class != Some(Class::Refresh) || refused.is_some() {
                 return Ok(answer);
@@ -128,6 +138,11 @@ impl Weixin {
     pub(crate) fn refusal(&self, answer: &Answer) -> Verdict {
         let outcome = self.codes.outcome(&answer.code, &answer.words, None, self.clock.now());
         Verdict::new(outcome, answer.words.as_str())
+    }
+
+    /// Now.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     async fn call(&self, grant: &Grant, token: &Token, path: &str, body: Bytes) -> Result<Answer, Verdict> {
@@ -150,18 +165,30 @@ impl Weixin {
             return Ok(fetched);
         }
         let verdict = match self.read(&reply, &[grant.secret.expose()]) {
-            Some(answer) => match answer.class {
-                Some(Class::Transient | Class::Throttled(_) | Class::Configuration) => self.refusal(&answer),
-                // What speaks of a token elsewhere speaks of the secret here.
-                Some(Class::Refresh) => Verdict::new(Outcome::Misconfigured, answer.words),
-                _ => deferred(answer.words),
-            },
+            Some(answer) => self.refused_token(grant, answer),
             None => match reply.foreign(self.clock.now()) {
-                Verdict { outcome: Outcome::Unknown, reply } => deferred(reply),
-                verdict => verdict,
+                verdict @ Verdict { outcome: Outcome::Misconfigured | Outcome::Throttled { .. }, .. } => verdict,
+                verdict => deferred(verdict.reply),
             },
         };
         Err(no_token(verdict))
+    }
+
+    /// The verdict of an answer that gives no token.
+    fn refused_token(&self, grant: &Grant, answer: Answer) -> Verdict {
+        let verdict = match answer.class {
+            Some(Class::Transient | Class::Throttled(_) | Class::Configuration) => self.refusal(&answer),
+            // What speaks of a token elsewhere speaks of the secret here.
+            Some(Class::Refresh) => Verdict::new(Outcome::Misconfigured, answer.words),
+            _ => deferred(answer.words),
+        };
+        match grant.owner {
+            Owner::Provider => verdict,
+            Owner::Caller if WRONG_SECRET.contains(&answer.code.as_str()) => {
+                Verdict::new(Outcome::Rejected(Rejection::Content), verdict.reply)
+            }
+            Owner::Caller => Verdict::new(of_the_message(verdict.outcome), verdict.reply),
+        }
     }
 
     /// Reads an answer of the API's form.
@@ -189,6 +216,16 @@ fn fetched(json: &Value) -> Option<Fetched> {
     let token = json.get("access_token")?.as_str().filter(|token| !token.is_empty())?;
     let expires_in = json.get("expires_in").and_then(Value::as_u64).unwrap_or(TOKEN_LIFE);
     Some(Fetched { token: Secret::new(token), expires_in: Duration::from_secs(expires_in) })
+}
+
+/// The outcome where what stands in the way may be the message's own app: for this message the same, for the provider none.
+pub(crate) fn of_the_message(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Deferred { after, fault: Fault::Provider } => Outcome::Deferred { after, fault: Fault::Recipient },
+        Outcome::Throttled { scope: Scope::Provider, until } => Outcome::Throttled { scope: Scope::Recipient, until },
+        Outcome::Misconfigured => Outcome::Deferred { after: None, fault: Fault::Recipient },
+        outcome => outcome,
+    }
 }
 
 /// The verdict where the content is not of a kind that the sender has.

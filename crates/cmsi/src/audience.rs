@@ -97,8 +97,11 @@ pub(crate) fn address(kind: ChannelKind, text: &str) -> Result<Address, AddressE
     }
 }
 
-/// A number as it is dialled in mainland China: from 00 on it begins with a country's code.
+/// A number as it is dialled in mainland China: from 00 on it begins with a country's code. Zeros alone are none.
 fn phone(text: &str) -> Result<Phone, AddressError> {
+    if text.bytes().all(|digit| digit == b'0') {
+        return Err(AddressError::Form);
+    }
     match text.strip_prefix("00") {
         Some(abroad) => Phone::parse(&format!("+{abroad}")),
         None => Phone::national(MAINLAND, text),
@@ -152,7 +155,7 @@ mod tests {
         for (text, number) in [("0012025550100", "+12025550100"), ("008613800000001", "+8613800000001")] {
             assert_eq!(address_of(ChannelKind::Sms, text), Ok(number.to_owned()), "{text}");
         }
-        for wrong in ["00", "00+1", "000123", "00 1"] {
+        for wrong in ["", "0", "00", "00+1", "000123", "00 1"] {
             assert!(address_of(ChannelKind::Sms, wrong).is_err(), "{wrong}");
         }
     }

@@ -91,6 +91,7 @@ mod tests {
         assert_eq!(cache.get(&key("s", "999")), Some(999));
         assert_eq!(cache.get(&key("s", "1")), None);
         assert_ne!(key("ab", "c"), key("a", "bc"));
+        assert_ne!(key("a", "c"), key("b", "c"), "what one service says is not what another says");
     }
 
     #[test]

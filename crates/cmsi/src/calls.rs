@@ -2,27 +2,30 @@
 
 use std::collections::HashMap;
 
-use hongyan_core::{delivery::Reason, store::Addressee};
-use hongyan_intake::RecipientOutcome;
+use hongyan_core::delivery::Reason;
+use hongyan_intake::{RecipientOutcome, Resolved};
 
 use crate::reply;
 
-/// Who is called, by which number, in order. Who cannot be called is not among them.
+/// Who is called, by which number, in order; last those who share the number of somebody. Who cannot be called is not among them.
 pub(crate) struct Calls(Vec<(String, String)>);
 
 impl Calls {
     /// Those of a message that is about to be accepted.
-    pub(crate) fn of<'a>(addressees: impl Iterator<Item = &'a Addressee>) -> Self {
-        let called = addressees.filter(|addressee| addressee.skipped.is_none());
-        Self(called.map(|addressee| (addressee.recipient.clone(), addressee.address.clone())).collect())
+    pub(crate) fn of(resolved: &Resolved) -> Self {
+        let called = resolved.all().filter(|addressee| addressee.skipped.is_none());
+        let called = called.map(|addressee| (addressee.recipient.clone(), addressee.address.clone()));
+        let shared = resolved.shared.iter().map(|(phone, username)| (username.clone(), phone.clone()));
+        Self(called.chain(shared).collect())
     }
 
-    /// The members `successed` (sic) and `failed` of `data`, each with a comma after it.
+    /// The members `successed` (sic) and `failed` of `data`, each with a comma after it. A number is called once, and a person may
+    /// have several: the number says what became of the call.
     pub(crate) fn written(&self, failures: &[RecipientOutcome]) -> String {
-        let failures: HashMap<_, _> = failures.iter().map(|f| (f.recipient.as_str(), f.reason)).collect();
+        let failures: HashMap<_, _> = failures.iter().map(|f| (f.address.as_str(), f.reason)).collect();
         let (mut successed, mut failed) = (String::new(), String::new());
         for (username, phone) in &self.0 {
-            let outcome = failures.get(username.as_str()).copied();
+            let outcome = failures.get(phone.as_str()).copied();
             let list = if outcome.is_none() { &mut successed } else { &mut failed };
             list.push_str(if list.is_empty() { "" } else { "," });
             push_call(list, username, phone, outcome);
@@ -66,7 +69,7 @@ fn parts(phone: &str) -> (&str, &str) {
 
 #[cfg(test)]
 mod tests {
-    use hongyan_core::delivery::State;
+    use hongyan_core::{delivery::State, store::Addressee};
     use serde_json::{Value, json};
 
     use super::*;
@@ -94,16 +97,25 @@ mod tests {
             address: phone.to_owned(),
             skipped,
         };
-        let calls = Calls::of(
-            [
-                addressee("张\"三", "+8613800000001", None),
-                addressee("nobody", "", Some(Reason::UnknownUser)),
-                addressee("us", "+12025550100", None),
-            ]
-            .iter(),
-        );
-        let failures =
-            [RecipientOutcome { recipient: "us".into(), state: State::Failed, reason: Some(Reason::RecipientRefused) }];
+        let to = vec![
+            addressee("张\"三", "+8613800000001", None),
+            addressee("nobody", "", Some(Reason::UnknownUser)),
+            addressee("us", "+12025550100", None),
+            addressee("us", "+12025550101", None),
+        ];
+        let shared = vec![("+12025550100".to_owned(), "us's twin".to_owned())];
+        let calls = Calls::of(&Resolved { to, cc: vec![], shared });
+        let failure = |recipient: &str, address: &str, reason| RecipientOutcome {
+            recipient: recipient.to_owned(),
+            address: address.to_owned(),
+            state: State::Failed,
+            reason: Some(reason),
+        };
+        let failures = [
+            failure("nobody", "", Reason::UnknownUser),
+            failure("us", "+12025550100", Reason::RecipientRefused),
+            failure("us's twin", "+12025550100", Reason::RecipientRefused),
+        ];
         let written = format!("{{{}\"x\":0}}", calls.written(&failures));
         let call = |name: &str, phone: &str, country: &str, result: i32, text: &str| {
             json!({
@@ -112,8 +124,13 @@ mod tests {
             })
         };
         let expected = json!({
-            "successed": [call("张\"三", "13800000001", "86", 0, "OK")],
-            "failed": [call("us", "2025550100", "1", 1, "recipient_refused")],
+            "successed": [
+                call("张\"三", "13800000001", "86", 0, "OK"), call("us", "2025550101", "1", 0, "OK"),
+            ],
+            "failed": [
+                call("us", "2025550100", "1", 1, "recipient_refused"),
+                call("us's twin", "2025550100", "1", 1, "recipient_refused"),
+            ],
             "x": 0,
         });
         assert_eq!(serde_json::from_str::<Value>(&written).expect("JSON"), expected);

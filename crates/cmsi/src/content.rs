@@ -13,8 +13,8 @@ use crate::{
 /// A text of one line, such as a title: line ends and TAB become a space, other controls are refused.
 pub(crate) fn line(given: &str, field: Field) -> Result<String, Problem> {
     let line = text::fold_line(given).map_err(|_| field.is(Fault::Control))?;
-    let is_long = line.len() > limits::SUBJECT_CHARS_MAX && line.chars().count() > limits::SUBJECT_CHARS_MAX;
-    if is_long { Err(field.is(Fault::Characters(limits::SUBJECT_CHARS_MAX))) } else { Ok(line) }
+    characters(&line, limits::SUBJECT_CHARS_MAX, field)?;
+    Ok(line)
 }
 
 /// Section 6.7 and decision 9: what is not base64 of UTF-8 stays as it is. Controls are dropped.
@@ -26,12 +26,27 @@ pub(crate) fn content(given: Cow<'_, str>, is_base64: bool) -> String {
 
 /// A short text: a content with something to say, of at most [`limits::TEXT_BYTES_MAX`].
 pub(crate) fn short(given: Cow<'_, str>, is_base64: bool, field: Field) -> Result<Text, Problem> {
+    let text = telling(given, is_base64, field)?;
+    bounded(&text.text, limits::TEXT_BYTES_MAX, field)?;
+    Ok(text)
+}
+
+/// A text for a phone: a content with something to say, of at most [`limits::SMS_CHARS_MAX`].
+pub(crate) fn brief(given: Cow<'_, str>, is_base64: bool, field: Field) -> Result<Text, Problem> {
+    let text = telling(given, is_base64, field)?;
+    characters(&text.text, limits::SMS_CHARS_MAX, field)?;
+    Ok(text)
+}
+
+fn telling(given: Cow<'_, str>, is_base64: bool, field: Field) -> Result<Text, Problem> {
     let text = content(given, is_base64);
-    if python::strip(&text).is_empty() {
-        return Err(field.is(Fault::Required));
-    }
-    bounded(&text, limits::TEXT_BYTES_MAX, field)?;
-    Ok(Text { text, template: None })
+    if python::strip(&text).is_empty() { Err(field.is(Fault::Required)) } else { Ok(Text { text, template: None }) }
+}
+
+/// Refuses what is longer than `most` characters.
+fn characters(text: &str, most: usize, field: Field) -> Result<(), Problem> {
+    let is_long = text.len() > most && text.chars().count() > most;
+    if is_long { Err(field.is(Fault::Characters(most))) } else { Ok(()) }
 }
 
 /// Refuses what is longer than `most` bytes.
@@ -72,5 +87,14 @@ mod tests {
         let longest = "x".repeat(limits::TEXT_BYTES_MAX);
         assert_eq!(of(&longest, false), Ok(longest.clone()));
         assert_eq!(of(&format!("{longest}x"), false), Err(FIELD.is(Fault::Bytes(limits::TEXT_BYTES_MAX))));
+    }
+
+    #[test]
+    fn texts_for_a_phone_are_counted_in_characters() {
+        let of = |text: &str| brief(text.to_owned().into(), false, FIELD).map(|text| text.text);
+        let longest = "鸿".repeat(limits::SMS_CHARS_MAX);
+        assert_eq!(of(&longest), Ok(longest.clone()));
+        assert_eq!(of(&format!("{longest}x")), Err(FIELD.is(Fault::Characters(limits::SMS_CHARS_MAX))));
+        assert_eq!(of("\0"), Err(FIELD.is(Fault::Required)));
     }
 }

@@ -25,7 +25,7 @@ use tokio::time::timeout;
 use crate::{
     cache::{self, Cache, Kept},
     error::Problem,
-    http::Http,
+    http::{Http, Trouble},
 };
 
 const PATH: &str = "/api/v2/profiles/";
@@ -51,10 +51,42 @@ const TOTAL_MAX: Duration = Duration::from_secs(10);
 /// The longest text that is repeated of what the service says.
 const WORDS_BYTES_MAX: usize = 500;
 
+/// What there is instead of people where the service is without a word for it.
+const NO_USERS: &str = "interface response has no users";
+
 /// The user service of a deployment.
 pub(crate) struct Directory {
     http: Http,
     people: Mutex<Cache<Kept<Option<User>>>>,
+}
+
+/// Why the service did not say who somebody is.
+enum Silence {
+    /// No answer.
+    Trouble(Trouble),
+    /// Not all answers in time.
+    Late,
+    /// An answer without people, and what it says instead.
+    Words(String),
+}
+
+impl Silence {
+    /// For the log: nothing that the service says, which may repeat what it was asked.
+    fn kind(&self) -> String {
+        match self {
+            Self::Trouble(trouble) => trouble.to_string(),
+            Self::Late => format!("no answer within {} seconds", TOTAL_MAX.as_secs()),
+            Self::Words(_) => NO_USERS.to_owned(),
+        }
+    }
+
+    /// For the caller.
+    fn text(self) -> String {
+        match self {
+            Self::Words(words) => words,
+            other => other.kind(),
+        }
+    }
 }
 
 impl Directory {
@@ -83,9 +115,9 @@ impl Directory {
         missing.retain(|code| !url.is_empty() && !code.is_empty() && !code.contains(','));
         let (mut found, missing) = self.recall(url, missing, now);
         if !missing.is_empty() {
-            found.extend(self.ask(url, app, &missing, now).await.map_err(|why| {
-                tracing::warn!("the user service did not say who some people are");
-                Problem::DirectoryAway(why)
+            found.extend(self.ask(url, app, &missing, now).await.map_err(|silence| {
+                tracing::warn!(why = silence.kind(), "the user service did not say who some people are");
+                Problem::DirectoryAway(silence.text())
             })?);
         }
         people.append(&mut found);
@@ -108,8 +140,8 @@ impl Directory {
         (found, missing)
     }
 
-    /// Asks for everybody, a bounded number at a time; the error is a text for the caller.
-    async fn ask(&self, url: &str, app: &str, names: &[&str], now: Timestamp) -> Result<Vec<User>, String> {
+    /// Asks for everybody, a bounded number at a time.
+    async fn ask(&self, url: &str, app: &str, names: &[&str], now: Timestamp) -> Result<Vec<User>, Silence> {
         let headers = headers(app);
         let mut questions = Vec::new();
         for batch in batches(names) {
@@ -117,7 +149,7 @@ impl Directory {
         }
         let all = stream::iter(questions).buffer_unordered(AT_ONCE).try_concat();
         let in_time = timeout(TOTAL_MAX, all).await;
-        in_time.unwrap_or_else(|_| Err(format!("no answer within {} seconds", TOTAL_MAX.as_secs())))
+        in_time.unwrap_or(Err(Silence::Late))
     }
 
     /// Asks one question and remembers its answer.
@@ -127,13 +159,13 @@ impl Directory {
         headers: HeaderMap,
         names: &[&str],
         now: Timestamp,
-    ) -> Result<Vec<User>, String> {
+    ) -> Result<Vec<User>, Silence> {
         let answer = self.question(url, headers, names).await?;
         self.remember(url, names, &answer, now);
         Ok(answer)
     }
 
-    async fn question(&self, url: &str, headers: HeaderMap, names: &[&str]) -> Result<Vec<User>, String> {
+    async fn question(&self, url: &str, headers: HeaderMap, names: &[&str]) -> Result<Vec<User>, Silence> {
         let lookups = names.join(",");
         let query = [
             ("lookup_field", "username"),
@@ -142,13 +174,13 @@ impl Directory {
             ("best_match", "1"),
             ("fields", FIELDS),
         ];
-        let answer = self.http.get(url, PATH, &query, headers).await.map_err(|trouble| trouble.to_string())?;
+        let answer = self.http.get(url, PATH, &query, headers).await.map_err(Silence::Trouble)?;
         match (answer.get("result"), answer.get("data")) {
             (Some(Value::Bool(true)), Some(Value::Array(people))) => {
                 // Exact case, as everywhere (section 6.4).
                 Ok(people.iter().filter_map(person).filter(|user| names.contains(&&*user.code)).collect())
             }
-            _ => Err(words(answer.get("message"))),
+            _ => Err(Silence::Words(words(answer.get("message")))),
         }
     }
 
@@ -212,9 +244,9 @@ fn person(profile: &Value) -> Option<User> {
 /// What the service says is wrong, in one bounded line.
 fn words(message: Option<&Value>) -> String {
     let message = message.and_then(Value::as_str).filter(|message| !message.is_empty());
-    let mut message = message.unwrap_or("interface response has no users").to_owned();
+    let mut message = message.unwrap_or(NO_USERS).to_owned();
     message.truncate(message.floor_char_boundary(WORDS_BYTES_MAX));
-    text::fold_line(&message).unwrap_or_else(|_| "interface response has no users".to_owned())
+    text::fold_line(&message).unwrap_or_else(|_| NO_USERS.to_owned())
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ pub(crate) enum Problem {
     /// Sections 6.4, 7 and 8: the others have it or will get it.
     SomeFailed(ChannelKind, Why),
     /// Decision 3 and section 7: nobody got it.
-    AllRefused(ChannelKind, Why),
+    AllRefused(ChannelKind, Refused),
     /// Decision 3: store busy or away.
     NotStored,
 }
@@ -183,6 +183,15 @@ impl fmt::Display for Why {
         }
         Ok(())
     }
+}
+
+/// What WeCom says where nobody got a message (section 7).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Refused {
+    /// Whom it refused. Empty where it refused something else, such as the content or the app.
+    pub(crate) users: Vec<String>,
+    /// Its errmsg; may be empty.
+    pub(crate) errmsg: String,
 }
 
 /// A request that failed.
@@ -331,7 +340,7 @@ impl Problem {
             }
             Self::NobodyReached(_, why) => format!("All users message failed to be sent. {why}"),
             Self::SomeFailed(kind, why) => format!("Some users failed to send {}. {why}", noun(*kind)),
-            Self::AllRefused(kind, why) => all_refused(*kind, why),
+            Self::AllRefused(kind, refused) => all_refused(*kind, refused),
             fixed => fixed.fixed_text().to_owned(),
         }
     }
@@ -441,14 +450,23 @@ const fn noun(kind: ChannelKind) -> &'static str {
     }
 }
 
-/// Nobody got it: the reference's own text where it has one (section 7, where only WeCom says who), else that of decision 3.
-fn all_refused(kind: ChannelKind, why: &Why) -> String {
+/// Nobody got it: the reference's own text where it has one (section 7, where only WeCom says who and why), else that of
+/// decision 3.
+fn all_refused(kind: ChannelKind, refused: &Refused) -> String {
     match kind {
         ChannelKind::Mail => "Failed to send mail".to_owned(),
-        ChannelKind::Wecom if !why.refused.is_empty() => {
-            format!("WeChat message sending failed, invalid user: {}", why.refused.join("|"))
+        ChannelKind::Wecom | ChannelKind::Wechat => {
+            let mut text = "WeChat message sending failed".to_owned();
+            if !refused.users.is_empty() {
+                text.push_str(", invalid user: ");
+                text.push_str(&refused.users.join("|"));
+            }
+            if !refused.errmsg.is_empty() {
+                text.push_str(", ");
+                text.push_str(&refused.errmsg);
+            }
+            text
         }
-        ChannelKind::Wecom | ChannelKind::Wechat => "WeChat message sending failed".to_owned(),
         kind => format!("Failed to send {}", noun(kind)),
     }
 }

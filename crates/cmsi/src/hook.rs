@@ -40,7 +40,7 @@ pub(crate) fn adapt(params: &mut Params<'_>) {
 fn phone<'a>(item: &Json<'_>, name: &str) -> Json<'a> {
     let country = python::text(item.get("nation_code"));
     let number = item.get(name);
-    if python::is_empty(number) {
+    if !python::is_true(number) {
         return Json::Null;
     }
     let number = python::text(number);
@@ -73,6 +73,7 @@ mod tests {
             (r#"[{"nation_code": null, "telephone": 138}]"#, "['138']"),
             (r#"[{"nation_code": "1", "telephone": "2025550100"}]"#, "['0012025550100']"),
             (r#"[{"nation_code": 1}, "a@b.cn"]"#, "[None, 'a@b.cn']"),
+            (r#"[{"telephone": 0}]"#, "[None]"),
             (r#""a@b.cn""#, "a@b.cn"),
         ] {
             assert_eq!(adapted(&format!("{{\"receiver\": {receiver}}}"), Name::Receiver), text, "{receiver}");

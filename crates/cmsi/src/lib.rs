@@ -17,7 +17,7 @@
 //! | `http`, `cache` | asking other services, and remembering what they said |
 //! | `mail`, `attachment`, `message`, `weixin`, `sms`, `voice`, `msg_type` | sections 5 to 8: the components, in order of validation |
 //! | `content`, `audience`, `letter` | what they have in common: what is said, to whom, by which channel |
-//! | `send`, `calls` | decision 4: accept, wait, say what became of everyone |
+//! | `send`, `calls`, `errmsg` | decision 4: accept, wait, say what became of everyone |
 //! | `error`, `reply` | sections 2 and 4: every error in one table, the envelope |
 
 mod admission;
@@ -29,6 +29,7 @@ mod call;
 mod calls;
 mod content;
 mod directory;
+mod errmsg;
 mod error;
 mod fields;
 mod hook;

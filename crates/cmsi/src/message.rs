@@ -41,14 +41,14 @@ pub(crate) fn send_msg(setup: &Setup, app: &Arc<App>, params: &Params<'_>, now: 
     let is_base64 = fields::flag(params.get(Name::IsContentBase64));
     match msg_type::kind(setup, &msg_type).ok_or(Problem::UnsupportedType)? {
         ChannelKind::Sms => {
-            let form = sms::Form { to, content: message, is_content_base64: is_base64 };
+            let form = sms::Form { to, content: message, field: CONTENT, is_content_base64: is_base64 };
             form.into_letter(sms::channel(setup, app)?)
         }
         // The text is read out as it comes, base64 or not.
-        ChannelKind::Voice => voice::to_users(voice::channel(setup, app)?, to, message),
+        ChannelKind::Voice => voice::to_users(voice::channel(setup, app)?, to, message, CONTENT),
         kind => {
             let parts = Parts {
-                heading,
+                heading: content::line(&heading, TITLE)?.into(),
                 message,
                 is_message_base64: is_base64,
                 date: fields::chars(params.get(Name::Date)),

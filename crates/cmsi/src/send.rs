@@ -13,7 +13,8 @@ use hongyan_intake::{Intake, Receipt, RecipientOutcome, Refusal, Submission, wir
 use crate::{
     calls::Calls,
     directory::Directory,
-    error::{Failure, Problem, Undelivered, Why},
+    errmsg,
+    error::{Failure, Problem, Refused, Undelivered, Why},
     letter::Letter,
     reply::{Data, Success},
     route::Component,
@@ -40,15 +41,16 @@ pub(crate) async fn send(
     let people = people(intake, directory, &app, audience.user_codes(), settings).await?;
     let resolved = audience.resolve(kind, &people);
     let nobody = |problem| {
-        let everyone = resolved.all().map(|addressee| addressee.recipient.clone()).collect();
-        let data = Undelivered { invalid: everyone, beside: String::new() };
+        let everyone = resolved.all().map(|addressee| &addressee.recipient);
+        let everyone = everyone.chain(resolved.shared.iter().map(|(_, other)| other));
+        let data = Undelivered { invalid: everyone.cloned().collect(), beside: String::new() };
         Err(Failure { problem, data: Some(Box::new(data)), message: None })
     };
     if !resolved.reaches_anyone() {
         return nobody(Problem::NobodyReached(kind, Why::of_skipped(resolved.all())));
     }
     let Some(channel) = channel else { return nobody(Problem::Unfinished) };
-    let calls = (kind == ChannelKind::Voice).then(|| Calls::of(resolved.all()));
+    let calls = (kind == ChannelKind::Voice).then(|| Calls::of(&resolved));
     let submission = Submission {
         app: app.no,
         dialect: Dialect::Cmsi,
@@ -69,7 +71,7 @@ pub(crate) async fn send(
             if receipt.failures.is_empty() {
                 Ok(sent(kind, component, &receipt, beside, settings))
             } else {
-                Err(failed(kind, receipt, beside.unwrap_or_default()))
+                Err(failed(intake, kind, receipt, beside.unwrap_or_default()).await)
             }
         }
         Err(Refusal::KeyReused) => Err(Problem::KeyReused.into()),
@@ -127,13 +129,30 @@ fn not_stored(error: StoreError) -> Failure {
 }
 
 /// An accepted message that some or all did not get.
-fn failed(kind: ChannelKind, receipt: Receipt, beside: String) -> Failure {
-    let why = Why::of_failures(&receipt.failures);
+async fn failed(intake: &Intake, kind: ChannelKind, receipt: Receipt, beside: String) -> Failure {
     // "Some users failed" is read as a success by some callers (section 9), so it must not stand where nobody got anything.
     let is_nobody = receipt.failures.len() >= receipt.recipients;
-    let problem = if is_nobody { Problem::AllRefused(kind, why) } else { Problem::SomeFailed(kind, why) };
+    let problem = match (is_nobody, kind) {
+        (false, _) => Problem::SomeFailed(kind, Why::of_failures(&receipt.failures)),
+        (true, ChannelKind::Wecom) => Problem::AllRefused(kind, by_wecom(intake, &receipt).await),
+        (true, _) => Problem::AllRefused(kind, Refused::default()),
+    };
     let invalid = receipt.failures.into_iter().map(|outcome| outcome.recipient).collect();
     Failure { problem, data: Some(Box::new(Undelivered { invalid, beside })), message: Some(receipt.message) }
+}
+
+/// What WeCom says of a message that nobody got. It names users only where it refused users: otherwise a caller would look for
+/// the fault with people whom nothing is wrong with.
+async fn by_wecom(intake: &Intake, receipt: &Receipt) -> Refused {
+    let refused = receipt.failures.iter().filter(|failure| failure.reason == Some(Reason::RecipientRefused));
+    let errmsg = match intake.record(receipt.message).await {
+        Ok(record) => errmsg::of(&record).to_owned(),
+        Err(error) => {
+            tracing::warn!(%error, "what WeCom said of a message could not be read");
+            String::new()
+        }
+    };
+    Refused { users: refused.map(|failure| failure.recipient.clone()).collect(), errmsg }
 }
 
 impl Why {

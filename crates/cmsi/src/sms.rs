@@ -21,6 +21,8 @@ const CONTENT: Field = Field::new("message content", "content");
 pub(crate) struct Form<'p> {
     pub(crate) to: Side<'p>,
     pub(crate) content: Cow<'p, str>,
+    /// The field that the content came in.
+    pub(crate) field: Field,
     pub(crate) is_content_base64: bool,
 }
 
@@ -30,6 +32,7 @@ pub(crate) fn send_sms(setup: &Setup, app: &Arc<App>, params: &Params<'_>) -> Re
     let form = Form {
         to: Side::of(params, Name::Receiver, Name::ReceiverUsername),
         content: CONTENT.required(params.get(Name::Content))?,
+        field: CONTENT,
         is_content_base64: fields::flag(params.get(Name::IsContentBase64)),
     };
     if form.to.is_empty() {
@@ -47,7 +50,7 @@ impl Form<'_> {
     /// What is checked once every field is there.
     pub(crate) fn into_letter(self, channel: Option<Arc<Channel>>) -> Result<Letter, Problem> {
         let kind = ChannelKind::Sms;
-        let text = content::short(self.content, self.is_content_base64, CONTENT)?;
+        let text = content::brief(self.content, self.is_content_base64, self.field)?;
         let audience = audience::audience(kind, self.to, Side::default())?;
         Ok(Letter { kind, channel, audience, draft: Draft::Text(text) })
     }

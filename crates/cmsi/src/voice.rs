@@ -29,10 +29,10 @@ pub(crate) fn send_voice_msg(setup: &Setup, app: &Arc<App>, params: &Params<'_>)
     let people =
         people.iter().filter(|person| python::is_true(person)).map(Person::of).collect::<Result<Vec<_>, _>>()?;
     if !people.is_empty() {
-        return letter(channel, message, audience_of(people)?);
+        return letter(channel, message, MESSAGE, audience_of(people)?);
     }
     let users = Side::users(fields::list(params.get(Name::ReceiverUsername)));
-    if users.is_empty() { Err(Problem::NoVoiceReceiver) } else { to_users(channel, users, message) }
+    if users.is_empty() { Err(Problem::NoVoiceReceiver) } else { to_users(channel, users, message, MESSAGE) }
 }
 
 /// The channel of voice messages, if there is one and the app may use it.
@@ -40,18 +40,24 @@ pub(crate) fn channel(setup: &Setup, app: &App) -> Result<Option<Arc<Channel>>, 
     letter::permitted(setup.channel_of_kind(ChannelKind::Voice), app, Component::SendVoiceMsg)
 }
 
-/// A message to be read out to people of the directory.
+/// A message to be read out to people of the directory, which came in `field`.
 pub(crate) fn to_users(
     channel: Option<Arc<Channel>>,
     users: Side<'_>,
     message: Cow<'_, str>,
+    field: Field,
 ) -> Result<Letter, Problem> {
     let audience = audience::audience(ChannelKind::Voice, users, Side::default())?;
-    letter(channel, message, audience)
+    letter(channel, message, field, audience)
 }
 
-fn letter(channel: Option<Arc<Channel>>, message: Cow<'_, str>, audience: Audience) -> Result<Letter, Problem> {
-    let text = content::short(message, false, MESSAGE)?;
+fn letter(
+    channel: Option<Arc<Channel>>,
+    message: Cow<'_, str>,
+    field: Field,
+    audience: Audience,
+) -> Result<Letter, Problem> {
+    let text = content::brief(message, false, field)?;
     Ok(Letter { kind: ChannelKind::Voice, channel, audience, draft: Draft::Text(text) })
 }
 
@@ -66,7 +72,11 @@ impl<'p> Person<'p> {
     fn of(item: &'p Json<'_>) -> Result<Self, Problem> {
         let Json::Dict(_) = item else { return Err(USERS.is(Fault::Dict)) };
         let username = USERNAME.required(item.get("username"))?;
-        let phone = fields::chars(item.get("mobile_phone"));
+        let phone = match item.get("mobile_phone") {
+            // Python's false: none.
+            Json::Int(0) => Cow::Borrowed(""),
+            phone => fields::chars(phone),
+        };
         if phone.bytes().all(|digit| digit.is_ascii_digit()) {
             Ok(Self { username, phone })
         } else {

@@ -31,6 +31,8 @@ pub struct Draw {
     pub key: String,
     /// How many it counts for. What is more than a cap allows at all passes where nothing else counts.
     pub amount: u32,
+    /// So many are given back instead: they were drawn lately and came to nothing.
+    pub back: bool,
 }
 
 /// What became of a draw.
@@ -50,8 +52,30 @@ pub enum Drawn {
 pub struct Tally(Vec<(Timestamp, u32)>);
 
 impl Tally {
+    /// Makes a draw, or takes one back.
+    pub fn apply(&mut self, caps: &[Cap], draw: &Draw, now: Timestamp) -> Drawn {
+        if draw.back {
+            self.give_back(draw.amount);
+            return Drawn::Yes;
+        }
+        self.draw(caps, draw.amount, now)
+    }
+
+    /// Takes `amount` off what was counted last.
+    fn give_back(&mut self, mut amount: u32) {
+        while let Some((_, n)) = self.0.last_mut() {
+            let off = amount.min(*n);
+            *n -= off;
+            amount -= off;
+            if *n > 0 {
+                break;
+            }
+            self.0.pop();
+        }
+    }
+
     /// Counts `amount` at `now` if every cap has room for it. A clock that is behind what was counted last counts as that.
-    pub fn draw(&mut self, caps: &[Cap], amount: u32, now: Timestamp) -> Drawn {
+    fn draw(&mut self, caps: &[Cap], amount: u32, now: Timestamp) -> Drawn {
         let now = self.0.last().map_or(now, |(last, _)| now.max(*last));
         let longest = caps.iter().map(|cap| cap.span).max().unwrap_or_default();
         self.0.retain(|(at, _)| now.since(*at) < longest);
@@ -145,6 +169,19 @@ mod tests {
         assert_eq!(tally.draw(&MEMBER, 1, T0 + s(59)), Drawn::No { until: T0 + s(60) });
         assert_eq!(tally.draw(&MEMBER, 1, T0 + s(60)), Drawn::Yes);
         assert_eq!(tally.over(&MEMBER), T0 + s(3_660));
+    }
+
+    #[test]
+    fn what_is_given_back_may_be_drawn_again() {
+        let mut tally = Tally::default();
+        let draw = |amount, back| Draw { key: String::new(), amount, back };
+        for (n, (amount, back)) in [(20, false), (10, false), (15, true), (15, false)].into_iter().enumerate() {
+            let at = T0 + s(2 * n as u64);
+            assert_eq!(tally.apply(&MEMBER, &draw(amount, back), at), Drawn::Yes, "{n}");
+        }
+        assert!(matches!(tally.apply(&MEMBER, &draw(1, false), T0 + s(8)), Drawn::No { .. }));
+        tally.apply(&MEMBER, &draw(99, true), T0 + s(9));
+        assert_eq!(tally, Tally::default(), "never more than there is");
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub struct Recipient {
     pub delivery: Id,
     /// Where the channel reaches them.
     pub address: String,
+    /// An earlier try may have reached this one. Where the provider removes duplicates by the whole of a request, those of a
+    /// parcel who are marked so were in one call together and make one call again, without the others.
+    pub maybe_duplicate: bool,
 }
 
 /// A delivery whose outcome nobody knows, as a provider is asked about it.
@@ -51,6 +54,17 @@ pub struct Question {
     pub at: Timestamp,
 }
 
+/// What a provider says of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// This, for certain.
+    Known(Receipt),
+    /// It knows nothing of it, or not yet; that proves nothing.
+    NotKnown,
+    /// It could not be asked, or did not answer.
+    NoAnswer,
+}
+
 /// How often a provider lets one recipient be reached, where it drops in silence what is more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecipientCaps {
@@ -58,6 +72,8 @@ pub struct RecipientCaps {
     pub caps: Vec<Cap>,
     /// For how many the parcel counts with each of its recipients.
     pub amount: u32,
+    /// Which of the provider's apps speaks, where each has caps of its own; empty: the provider's.
+    pub scope: String,
 }
 
 /// A configured sender of one provider.
@@ -77,9 +93,9 @@ pub trait Channel: Send + Sync {
         false
     }
 
-    /// Asks the provider what became of a delivery; `None` where it does not say, or not yet.
-    async fn query(&self, _question: &Question) -> Option<Receipt> {
-        None
+    /// Asks the provider what became of a delivery.
+    async fn query(&self, _question: &Question) -> Answer {
+        Answer::NotKnown
     }
 
     /// Sends the parcel. The answer has exactly one verdict per recipient, in the same order; failures are verdicts.

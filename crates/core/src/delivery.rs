@@ -239,7 +239,8 @@ impl Track {
 pub enum Event {
     /// A node takes it.
     Claim,
-    /// The node is about to make a call that cannot be taken back.
+    /// The node is about to make a call that cannot be taken back. Where an earlier one may have been taken and the time for
+    /// repeating it is over, the delivery becomes unknown instead.
     Intend {
         /// The lease under which it speaks.
         lease: u32,
@@ -337,6 +338,10 @@ pub fn step(track: &Track, event: &Event, policy: &Policy, now: Timestamp) -> Op
             Some(Track { lease: track.lease + 1, ..to(S::Leased, track.reason) })
         }
         (Event::Intend { lease }, S::Leased) if *lease == track.lease => {
+            // What may have been sent once is sent again only while its provider would know it for the same.
+            if track.maybe_duplicate && !policy.repeat.allows(track.first_try, now) {
+                return Some(to(S::Unknown, Some(Reason::Ambiguous)));
+            }
             Some(Track { first_try: track.first_try.or(Some(now)), ..to(S::Sending, track.reason) })
         }
         (Event::GiveBack { lease }, S::Leased) if *lease == track.lease => Some(to(S::Ready, track.reason)),
@@ -392,7 +397,9 @@ fn finish(track: &Track, outcome: &Outcome, roll: Roll, policy: &Policy, now: Ti
             let again = Track { maybe_duplicate: true, ..tried };
             Some(wait(again, policy.retry.wait(again.tries, roll), Reason::Ambiguous))
         }
-        Outcome::Unknown => Some(Track { state: State::Unknown, reason: Some(Reason::Ambiguous), ..tried }),
+        Outcome::Unknown | Outcome::PartlySent => {
+            Some(Track { state: State::Unknown, reason: Some(Reason::Ambiguous), ..tried })
+        }
     }
 }
 

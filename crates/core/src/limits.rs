@@ -45,6 +45,8 @@ pub const PHONE_DIGITS_MIN: usize = 3;
 pub const ACCOUNT_ID_BYTES_MAX: usize = 128;
 /// A short text or the text of a notice, in bytes: twenty messages of a WeCom app, of which many make one that is longer.
 pub const TEXT_BYTES_MAX: usize = 20 * 2_000;
+/// The text of an SMS or of a call, in characters: no provider takes more in one request.
+pub const SMS_CHARS_MAX: usize = 1_000;
 /// An address of the web in a notice, in bytes.
 pub const URL_BYTES_MAX: usize = 2_048;
 /// An idempotency key, in bytes.

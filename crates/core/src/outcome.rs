@@ -35,6 +35,9 @@ pub enum Outcome {
     Misconfigured,
     /// The request was written and no verdict came: it may or may not have been taken.
     Unknown,
+    /// A part of the message was taken and the rest was not, or nobody knows: sending it again would repeat the part. It is
+    /// unknown for good, whatever the provider promises about repeating, and no fault of the provider.
+    PartlySent,
 }
 
 /// Whether a provider will say more about a delivery that it took.
@@ -87,6 +90,7 @@ impl Outcome {
             Self::Rejected(_) => "rejected",
             Self::Misconfigured => "misconfigured",
             Self::Unknown => "unknown",
+            Self::PartlySent => "partly_sent",
         }
     }
 

@@ -27,7 +27,7 @@ pub struct Doubt {
     pub delivery: Id,
     /// Where the channel reaches the recipient.
     pub address: String,
-    /// By which provider it was last tried; absent: the node died before it could say.
+    /// By which provider it was last tried, where that try ended unknown; absent: a node died before it could say by whom.
     pub provider: Option<ProviderNo>,
     /// When it was last tried: the last attempt on record, or else the first call.
     pub at: Timestamp,

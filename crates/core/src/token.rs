@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
+/// How long a row is kept that serves nobody any more: a secret that callers name now and then need not be new each time.
+const KEPT_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// How long a turn to fetch a token lasts, after which another may take it.
 pub const TURN: Duration = Duration::from_secs(20);
 
@@ -73,6 +76,12 @@ impl TokenRow {
         self.kept.clone()
     }
 
+    /// From when on it may be forgotten.
+    pub fn over(&self) -> Timestamp {
+        let expires = self.kept.as_ref().map(|kept| kept.expires);
+        expires.max(self.turn_until).unwrap_or(Timestamp::from_ms(0)) + KEPT_AFTER
+    }
+
     /// Nothing could be fetched in `turn`: nobody tries again before `until`.
     pub fn fail(&mut self, turn: u64, until: Timestamp) {
         if self.turn == turn {
@@ -105,6 +114,8 @@ mod tests {
         assert_eq!(row.keep(2, "late".into(), T0 + s(900)), None);
         row.fail(2, T0 + s(900));
         assert_eq!(row.keep(3, "b".into(), T0 + s(900)).map(|kept| kept.version), Some(3));
+        assert_eq!(row.over(), T0 + s(900) + KEPT_AFTER);
         assert_eq!(row.ask(None, T0 + s(900)), TokenTurn::Mine(4), "old");
+        assert_eq!(row.over(), T0 + s(900) + TURN + KEPT_AFTER);
     }
 }

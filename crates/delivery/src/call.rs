@@ -1,13 +1,14 @@
 //! One parcel through one provider: expire what is too late, record the intent where the channel cannot repeat, send, and
 //! hand every verdict to the settler. Whatever happens in between (a panic, a stop) ends in a verdict too.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use hongyan_core::{
     cap::{Draw, Drawn},
     channel::{Parcel, Recipient, RecipientCaps},
-    delivery::Event,
+    delivery::{Event, Policy, State},
+    id::Id,
     outcome::{Fault, Outcome, Scope, Verdict},
     retry::Roll,
     store::{Attempt, Cargo, Change, Lease, LeasedRow, StoreError},
@@ -27,7 +28,11 @@ pub(crate) struct Call {
     pub(crate) lease: Lease,
     pub(crate) slot: Slot,
     pub(crate) line: Arc<Line>,
+    /// What the provider promises about repeating on this channel.
+    pub(crate) policy: Arc<Policy>,
     pub(crate) counters: Counters,
+    /// What was drawn from the recipients' caps, and for which deliveries.
+    pub(crate) drawn: Option<(RecipientCaps, HashSet<Id>)>,
     /// Whether another provider could take the parcel at once, should this one turn out not to work.
     pub(crate) has_alternative: bool,
 }
@@ -60,7 +65,7 @@ impl Call {
         if let Some(caps) = self.line.sender.recipient_caps(&cargo.content) {
             self.hold_back(caps, shared).await;
         }
-        if self.line.policy.repeat.needs_intent() {
+        if self.policy.repeat.needs_intent() {
             self.intend(shared).await;
         }
         if self.lease.rows.is_empty() {
@@ -89,6 +94,8 @@ impl Call {
             reply: verdict.reply.clone(),
         };
         let rows = std::mem::take(&mut self.lease.rows);
+        let unsent = rows.iter().zip(&verdicts).filter(|(_, verdict)| is_certainly_unsent(&verdict.outcome));
+        self.give_back_draws(&unsent.map(|(row, _)| row).collect::<Vec<_>>(), shared).await;
         let changes = rows.into_iter().zip(verdicts).map(|(row, verdict)| {
             let attempt = Some(attempt(&verdict));
             let event =
@@ -181,26 +188,28 @@ impl Call {
         self.settle_rows(shared, late, |_| Event::Expire).await;
     }
 
-    /// Whoever has had as much as the provider lets one recipient have waits until there is room again.
+    /// Whoever has had as much as the provider lets one recipient have waits until there is room again. Who may have got this
+    /// message already was counted then.
     async fn hold_back(&mut self, caps: RecipientCaps, shared: &Shared) {
-        let rows = std::mem::take(&mut self.lease.rows);
+        let (counted, rows): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.lease.rows).into_iter().partition(|row| row.track.maybe_duplicate);
+        self.lease.rows = counted;
         let now = shared.clock.now();
-        let provider = self.line.provider.no.0;
-        let draws = rows.iter().map(|row| Draw {
-            key: format!("recipient/{provider}/{}", row.address.to_lowercase()),
-            amount: caps.amount,
-        });
-        let drawn = match shared.store.caps_draw(caps.caps, draws.collect(), now).await {
+        let draws = rows.iter().map(|row| self.draw(&caps, row, false)).collect();
+        let drawn = match shared.store.caps_draw(caps.caps.clone(), draws, now).await {
             Ok(drawn) => drawn,
             Err(error) => {
                 tracing::warn!(%error, "a recipient's cap cannot be looked up for now; the parcel is given back");
                 return self.settle_rows(shared, rows, not_sent).await;
             }
         };
-        let mut held_back = Vec::new();
+        let (mut held_back, mut deliveries) = (Vec::new(), HashSet::new());
         for (row, drawn) in rows.into_iter().zip(drawn) {
             match drawn {
-                Drawn::Yes => self.lease.rows.push(row),
+                Drawn::Yes => {
+                    deliveries.insert(row.id);
+                    self.lease.rows.push(row);
+                }
                 Drawn::No { until } => {
                     let outcome = Outcome::Throttled { scope: Scope::Recipient, until };
                     let attempt = Attempt {
@@ -215,7 +224,28 @@ impl Call {
                 }
             }
         }
+        self.drawn = Some((caps, deliveries));
+        self.lease.rows.sort_unstable_by_key(|row| row.id);
         self.settle_changes(shared, held_back).await;
+    }
+
+    /// What one of the rows counts for, or gives back.
+    fn draw(&self, caps: &RecipientCaps, row: &LeasedRow, back: bool) -> Draw {
+        let (provider, address) = (self.line.provider.no.0, row.address.to_lowercase());
+        Draw { key: format!("recipient/{provider}/{}/{address}", caps.scope), amount: caps.amount, back }
+    }
+
+    /// What was certainly not sent shall not keep its recipients from anything else.
+    async fn give_back_draws(&self, unsent: &[&LeasedRow], shared: &Shared) {
+        let Some((caps, deliveries)) = &self.drawn else { return };
+        let unsent = unsent.iter().filter(|row| deliveries.contains(&row.id));
+        let draws: Vec<Draw> = unsent.map(|row| self.draw(caps, row, true)).collect();
+        if draws.is_empty() {
+            return;
+        }
+        if let Err(error) = shared.store.caps_draw(caps.caps.clone(), draws, shared.clock.now()).await {
+            tracing::warn!(%error, "what came to nothing goes on counting for its recipients");
+        }
     }
 
     /// Records that the call is about to be made; rows that somebody else has taken meanwhile drop out.
@@ -227,7 +257,11 @@ impl Call {
                 let mut refused = Vec::new();
                 for (row, track) in rows.into_iter().zip(tracks) {
                     match track {
-                        Some(track) => self.lease.rows.push(LeasedRow { track, ..row }),
+                        Some(track) if track.state == State::Sending => {
+                            self.lease.rows.push(LeasedRow { track, ..row })
+                        }
+                        // Too late for a repeat: it is unknown now.
+                        Some(_) => {}
                         None => refused.push(row),
                     }
                 }
@@ -261,7 +295,7 @@ impl Call {
     }
 
     fn change(&self, row: &LeasedRow, event: Event, attempt: Option<Attempt>) -> Change {
-        Change { delivery: row.id, event, policy: Arc::clone(&self.line.policy), attempt }
+        Change { delivery: row.id, event, policy: Arc::clone(&self.policy), attempt }
     }
 }
 
@@ -278,6 +312,11 @@ fn hasten(verdict: &mut Verdict) {
     }
 }
 
+/// Whether nothing of the message has reached its recipient, nor can have.
+const fn is_certainly_unsent(outcome: &Outcome) -> bool {
+    !matches!(outcome, Outcome::Accepted { .. } | Outcome::Unknown | Outcome::PartlySent)
+}
+
 fn recipient(row: &LeasedRow) -> Recipient {
-    Recipient { delivery: row.id, address: row.address.clone() }
+    Recipient { delivery: row.id, address: row.address.clone(), maybe_duplicate: row.track.maybe_duplicate }
 }

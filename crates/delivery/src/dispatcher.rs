@@ -94,12 +94,8 @@ impl Dispatcher {
             tokio::time::sleep(questions::ROUND).await;
             let stations = self.stations.read().unwrap_or_else(PoisonError::into_inner).clone();
             for (channel, station) in stations {
-                let lines = station.lines();
-                if !lines.iter().any(|line| line.sender.answers_questions()) {
-                    continue;
-                }
-                if let Err(error) = self.questions.round(channel, &lines, &self.shared).await {
-                    tracing::warn!(%error, "providers cannot be asked about unknown outcomes for now");
+                if let Err(error) = self.questions.round(channel, &station.lines(), &self.shared).await {
+                    tracing::warn!(%error, "what is in doubt cannot be read for now");
                 }
             }
         }
@@ -109,9 +105,10 @@ impl Dispatcher {
     pub fn declare(&self, setup: &Setup) {
         let lines = self.declare_lines(setup);
         for channel in setup.channels() {
-            let routes = channel.providers.iter().filter_map(|no| lines.get(no)).map(|line| Route {
-                line: Arc::clone(line),
-                counters: self.metrics.counters(&channel.code, &line.provider.code),
+            let of_channel: Vec<&Arc<Line>> = channel.providers.iter().filter_map(|no| lines.get(no)).collect();
+            let routes = of_channel.iter().map(|line| {
+                let counters = self.metrics.counters(&channel.code, &line.provider.code);
+                Route::new(Arc::clone(line), of_channel.len() > 1, counters)
             });
             self.station(channel.no).declare(channel.paused || !channel.enabled, routes.collect());
         }

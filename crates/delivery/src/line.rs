@@ -186,11 +186,10 @@ impl Line {
         }
         let outcome = verdicts.first().map_or("unknown", |verdict| verdict.outcome.as_str());
         let reply = verdicts.first().map_or("", |verdict| verdict.reply.as_str());
-        let code: String = reply.chars().take_while(|c| c.is_ascii_digit() || matches!(c, ' ' | '.')).collect();
         tracing::warn!(
             provider,
             outcome,
-            code = code.trim(),
+            code = code(reply),
             "the provider's breaker is open: its messages wait; look one up for the provider's words"
         );
     }
@@ -205,7 +204,39 @@ impl Line {
     }
 }
 
+/// The code that a reply begins with: a name before a colon (`isv.OUT_OF_SERVICE: …`), or digits (`550 5.7.1 …`).
+fn code(reply: &str) -> &str {
+    let is_code = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_'));
+    match reply.split_once(':') {
+        Some((name, _)) if is_code(name) => name,
+        _ => {
+            reply[..reply.find(|c: char| !c.is_ascii_digit() && !matches!(c, ' ' | '.')).unwrap_or(reply.len())].trim()
+        }
+    }
+}
+
 /// Calls in flight at a time: what is declared, one at least, and no more than the windows of a node can hold.
 fn calls(provider: &Provider) -> usize {
     usize::try_from(provider.max_in_flight).unwrap_or(usize::MAX).clamp(1, limits::CALLS_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::code;
+
+    #[test]
+    fn a_log_line_has_the_code_and_none_of_the_words() {
+        for (reply, expected) in [
+            ("isv.OUT_OF_SERVICE: 业务停机", "isv.OUT_OF_SERVICE"),
+            ("AuthFailure.SecretIdNotFound: no key of zhang", "AuthFailure.SecretIdNotFound"),
+            ("535 5.7.8 zhang: wrong password", "535 5.7.8"),
+            ("40001 invalid credential", "40001"),
+            ("421", "421"),
+            ("no access token: 40164 invalid ip", ""),
+            ("张三: nobody", ""),
+            ("", ""),
+        ] {
+            assert_eq!(code(reply), expected, "{reply}");
+        }
+    }
 }

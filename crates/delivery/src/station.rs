@@ -39,7 +39,23 @@ const SLOTS_MAX: usize = limits::CALLS_MAX * limits::WINDOW_PER_CALL;
 #[derive(Clone)]
 pub(crate) struct Route {
     pub(crate) line: Arc<Line>,
+    /// What the provider promises about repeating, as far as it holds for this channel.
+    pub(crate) policy: Arc<Policy>,
     pub(crate) counters: Counters,
+}
+
+impl Route {
+    /// A way by `line`. Where a channel has `others`, a repeat may go by one that knows nothing of the first try: there a
+    /// provider's promise to remove duplicates is worth nothing.
+    pub(crate) fn new(line: Arc<Line>, others: bool, counters: Counters) -> Self {
+        let policy = match line.policy.repeat {
+            Repeat::Deduplicated(_) if others => {
+                Arc::new(Policy { repeat: Repeat::AtMostOnce, ..(*line.policy).clone() })
+            }
+            _ => Arc::clone(&line.policy),
+        };
+        Self { line, policy, counters }
+    }
 }
 
 /// One channel.
@@ -114,7 +130,7 @@ impl Station {
     /// The rules of its preferred provider; without one, the most careful ones.
     pub(crate) fn policy(&self) -> Arc<Policy> {
         let careful = || Arc::new(Policy { repeat: Repeat::AtMostOnce, retry: RetrySchedule::mail() });
-        self.plan().routes.first().map_or_else(careful, |route| Arc::clone(&route.line.policy))
+        self.plan().routes.first().map_or_else(careful, |route| Arc::clone(&route.policy))
     }
 
     /// Something may be ready.
@@ -300,8 +316,15 @@ impl Station {
         let mut next = Some(first);
         while let Some(InHand { lease, slot }) = next {
             let has_alternative = is_probe && self.choose().flow.is_some();
-            let call =
-                Call { lease, slot, line: Arc::clone(&route.line), counters: route.counters.clone(), has_alternative };
+            let call = Call {
+                lease,
+                slot,
+                line: Arc::clone(&route.line),
+                policy: Arc::clone(&route.policy),
+                counters: route.counters.clone(),
+                has_alternative,
+                drawn: None,
+            };
             let called = call.carry_out(&self.shared).await;
             if called == Called::Untried && is_probe {
                 route.line.probe_lost(self.shared.clock.now());

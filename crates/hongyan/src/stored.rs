@@ -122,3 +122,87 @@ fn channel(declared: &Declaration, providers: &HashMap<&str, ProviderNo>) -> any
         default: plan.default,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use hongyan_core::cap::Cap;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::plan::Plan;
+
+    const PLAN: &str = r#"
+[settings]
+cmsi.wait = "3s"
+cmsi.mail_success_code = "00"
+cmsi.login_url = "http://login.example.com/"
+cmsi.user_url = "http://users.example.com"
+cmsi.jwt_public_key = """
+-----BEGIN PUBLIC KEY-----
+KEY
+-----END PUBLIC KEY-----
+"""
+time_zone = "Europe/Berlin"
+retention = "30d"
+[[app]]
+code = "a"
+secrets = ["new", "old"]
+trusted = true
+channels = ["1003"]
+senders = ["Me@Example.com"]
+components = ["send_mail", "send_msg"]
+ips = ["10.0.0.0/8", "192.0.2.7"]
+rate = "100/m"
+hook_token = "hook-token-0123456789"
+[[provider]]
+code = "p"
+kind = "capture"
+[[channel]]
+code = "1003"
+kind = "wecom"
+providers = ["p"]
+enabled = false
+paused = true
+default = true
+"#;
+
+    /// A slip here would open an app that is held to something.
+    #[test]
+    fn everything_that_a_plan_says_arrives() {
+        let vault = Vault::passing().expect("a vault");
+        let key = include_str!("../tests/data/gateway.pub.pem");
+        let text = PLAN.replace("-----BEGIN PUBLIC KEY-----\nKEY\n-----END PUBLIC KEY-----\n", key);
+        let plan = Plan::parse(&text).expect("a plan");
+        let change = plan.seal(String::new(), &vault).expect("seals");
+        let sealed = format!("{:?}", change.declarations);
+        assert!(!sealed.contains("hook-token") && !sealed.contains("\\\"new\\\""), "{sealed}");
+        let setup = preview(Vec::new(), &change.declarations, &vault).expect("a setup");
+
+        let app = setup.app("a").expect("is declared");
+        let secrets: Vec<_> = app.secrets.iter().map(Secret::expose).collect();
+        assert_eq!((app.code.as_str(), secrets, app.trusted), ("a", vec!["new", "old"], true));
+        assert_eq!(
+            (&app.channels[..], &app.senders[..]),
+            (&["1003".to_owned()][..], &["me@example.com".to_owned()][..])
+        );
+        assert_eq!(app.components, ["send_mail", "send_msg"]);
+        assert_eq!(app.ips.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "192.0.2.7/32"]);
+        assert_eq!(app.rate, Some(Cap { most: 100, span: Duration::from_secs(60) }));
+        assert_eq!(app.hook.as_ref().map(Secret::expose), Some("hook-token-0123456789"));
+        let settings = Settings {
+            cmsi_wait: Duration::from_secs(3),
+            cmsi_mail_success_code: MailSuccessCode::Text,
+            cmsi_login_url: "http://login.example.com".into(),
+            cmsi_user_url: "http://users.example.com".into(),
+            cmsi_jwt_key: key.into(),
+            time_zone: "Europe/Berlin".into(),
+            retention: Duration::from_secs(30 * 86_400),
+        };
+        assert_eq!(setup.settings, settings);
+        let channel = setup.channels().first().expect("is declared");
+        assert_eq!(
+            (channel.kind, channel.enabled, channel.paused, channel.default),
+            (ChannelKind::Wecom, false, true, true)
+        );
+    }
+}

@@ -120,7 +120,8 @@ impl Intake {
     /// # Errors
     /// The store's, when it cannot be counted.
     pub async fn draw(&self, cap: Cap, key: String) -> Result<Drawn, StoreError> {
-        let drawn = self.deps.store.caps_draw(vec![cap], vec![Draw { key, amount: 1 }], self.now()).await?;
+        let drawn =
+            self.deps.store.caps_draw(vec![cap], vec![Draw { key, amount: 1, back: false }], self.now()).await?;
         drawn.into_iter().next().ok_or_else(|| StoreError::Corrupt("no answer to a draw".into()))
     }
 
@@ -269,8 +270,12 @@ impl Intake {
         }
     }
 
-    async fn record(&self, id: Id) -> Result<MessageRecord, Refusal> {
-        let gone = || Refusal::Store(StoreError::Gone(format!("message {id}, which the idempotency key names")));
+    /// What is on record of an accepted message.
+    ///
+    /// # Errors
+    /// The store's, also where the message is gone.
+    pub async fn record(&self, id: Id) -> Result<MessageRecord, StoreError> {
+        let gone = || StoreError::Gone(format!("message {id}"));
         self.deps.store.message_read(id).await?.ok_or_else(gone)
     }
 }
@@ -293,6 +298,7 @@ fn receipt_of(record: MessageRecord) -> Receipt {
     let failed = record.deliveries.into_iter().filter(|delivery| delivery.track.state.is_failure());
     let failures = failed.map(|delivery| RecipientOutcome {
         recipient: delivery.recipient,
+        address: delivery.address,
         state: delivery.track.state,
         reason: delivery.track.reason,
     });
@@ -301,8 +307,8 @@ fn receipt_of(record: MessageRecord) -> Receipt {
 
 /// What is left of a batch for whoever waits for it.
 struct Waiter {
-    /// Deliveries of the first page with the recipient's name, and why they are skipped.
-    page: Vec<(Id, String, Track)>,
+    /// Deliveries of the first page with the recipient's name and address, and why they are skipped.
+    page: Vec<(Id, String, String, Track)>,
     rest: usize,
     /// Recipients of the rest that are skipped.
     rest_skipped: Vec<RecipientOutcome>,
@@ -314,13 +320,14 @@ impl Waiter {
         let skipped = |a: &Addressee| {
             let outcome = |reason| RecipientOutcome {
                 recipient: a.recipient.clone(),
+                address: a.address.clone(),
                 state: State::Skipped,
                 reason: Some(reason),
             };
             a.skipped.map(outcome)
         };
         Self {
-            page: batch.page.iter().map(|d| (d.id, d.recipient.clone(), d.track)).collect(),
+            page: batch.page.iter().map(|d| (d.id, d.recipient.clone(), d.address.clone(), d.track)).collect(),
             rest: batch.rest.len(),
             rest_skipped: batch.rest.iter().filter_map(skipped).collect(),
             patient: !patience.is_zero(),
@@ -329,16 +336,16 @@ impl Waiter {
 
     /// How many outcomes there are to wait for; `None` where there are none or the caller does not wait.
     fn expected(&self) -> Option<usize> {
-        let open = self.page.iter().filter(|(_, _, track)| track.state.is_open()).count();
+        let open = self.page.iter().filter(|(.., track)| track.state.is_open()).count();
         let expected = open + self.rest - self.rest_skipped.len();
         (self.patient && expected > 0).then_some(expected)
     }
 
     fn receipt(self, message: Id, settled: &HashMap<Id, Track>) -> Receipt {
         let recipients = self.page.len() + self.rest;
-        let failures = self.page.into_iter().filter_map(|(id, recipient, born)| {
-            let track = settled.get(&id).copied().unwrap_or(born);
-            track.state.is_failure().then_some(RecipientOutcome { recipient, state: track.state, reason: track.reason })
+        let failures = self.page.into_iter().filter_map(|(id, recipient, address, born)| {
+            let Track { state, reason, .. } = settled.get(&id).copied().unwrap_or(born);
+            state.is_failure().then_some(RecipientOutcome { recipient, address, state, reason })
         });
         Receipt { message, failures: failures.chain(self.rest_skipped).collect(), recipients }
     }

@@ -122,7 +122,7 @@ pub struct Resolved {
     pub to: Vec<Addressee>,
     /// Those who get a copy.
     pub cc: Vec<Addressee>,
-    /// Others who are reached at the address of somebody above: under which name that one is there, and theirs.
+    /// Others who are reached at the address of somebody above: that address, and their name.
     pub shared: Vec<(String, String)>,
 }
 
@@ -154,11 +154,11 @@ impl Audience {
                 };
                 match seen.entry(key) {
                     Entry::Vacant(new) => {
-                        new.insert(addressee.recipient.clone());
+                        new.insert((addressee.recipient.clone(), addressee.address.clone()));
                         resolved.push(addressee);
                     }
-                    Entry::Occupied(known) if *known.get() != addressee.recipient => {
-                        shared.push((known.get().clone(), addressee.recipient));
+                    Entry::Occupied(known) if known.get().0 != addressee.recipient => {
+                        shared.push((known.get().1.clone(), addressee.recipient));
                     }
                     Entry::Occupied(_) => {}
                 }
@@ -280,7 +280,7 @@ mod tests {
         );
         let cc: Vec<_> = resolved.cc.iter().map(|a| a.recipient.as_str()).collect();
         assert_eq!(cc, ["Admin@bk.com", "x@y.cn"], "only the domain's case does not count");
-        assert_eq!(resolved.shared, [("admin".to_owned(), "admin@BK.com".to_owned())]);
+        assert_eq!(resolved.shared, [("admin@bk.com".to_owned(), "admin@BK.com".to_owned())]);
         assert!(resolved.reaches_anyone());
     }
 

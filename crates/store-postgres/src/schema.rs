@@ -212,8 +212,10 @@ CREATE TABLE access_token (
     version    bigint,              -- the turn in which the token was fetched that is kept
     sealed     text,
     expires    bigint,
+    over       bigint NOT NULL,     -- from when on it may be forgotten
     PRIMARY KEY (bucket, key)
 );
+CREATE INDEX access_token_over ON access_token (bucket, over);
 
 -- What was admitted lately under caps (`core`, cap), in the bucket of the key.
 CREATE TABLE tally (

@@ -201,7 +201,7 @@ pub(crate) fn doubts(
 ) -> Outcome<Vec<Doubt>> {
     let after = after.map_or(0, Id::get).max(Id::lowest_at(since).get() - 1);
     let mut find = db.prepare_cached(
-        "SELECT d.id, coalesce(d.address, d.recipient), a.provider, coalesce(a.started, d.first_try, d.due) \
+        "SELECT d.id, coalesce(d.address, d.recipient), iif(a.outcome = 'unknown', a.provider, NULL), coalesce(a.started, d.first_try, d.due) \
          FROM delivery d INDEXED BY doubt LEFT JOIN attempt a ON a.delivery = d.id AND a.no = \
          (SELECT max(no) FROM attempt WHERE delivery = d.id) \
          WHERE d.state = 9 AND d.reason IS NOT 'restored' AND d.channel = ?1 AND d.id > ?2 ORDER BY d.id LIMIT ?3",

@@ -237,8 +237,10 @@ CREATE TABLE access_token (
     sealed     TEXT,
     expires    INTEGER,
     turn       INTEGER NOT NULL,
-    turn_until INTEGER
+    turn_until INTEGER,
+    over       INTEGER NOT NULL     -- from when on it may be forgotten
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX access_token_over ON access_token (over);
 
 -- Messages whose content holds a secret, which is erased when nothing of them is to come.
 CREATE TABLE erasure (
@@ -361,7 +363,7 @@ pub(crate) mod tests {
                 let admitted = store.window_admit(admission, NOW).await;
                 let sums = Sums { hour: used.into(), day: used.into() };
                 assert_eq!(admitted, Ok(Admitted::Yes(sums)), "kept from one start to the next");
-                let draw = Draw { key: "member/1".into(), amount: 1 };
+                let draw = Draw { key: "member/1".into(), amount: 1, back: false };
                 assert_eq!(store.caps_draw(Vec::new(), vec![draw], NOW).await, Ok(vec![Drawn::Yes]));
                 let doubts = store.doubts(ChannelNo(2), NOW, None, 9).await.expect("lists");
                 assert_eq!(doubts.iter().map(|doubt| doubt.delivery).collect::<Vec<_>>(), [unknown]);

@@ -14,7 +14,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const FIVE: Cap = Cap { most: 5, span: MINUTE };
 
 async fn draw(world: &World<'_>, caps: &[Cap], draws: &[(&str, u32)]) -> Vec<Drawn> {
-    let draws = draws.iter().map(|(key, amount)| Draw { key: (*key).to_owned(), amount: *amount }).collect();
+    let draws =
+        draws.iter().map(|(key, amount)| Draw { key: (*key).to_owned(), amount: *amount, back: false }).collect();
     world.store().caps_draw(caps.to_vec(), draws, world.now).await.expect("answers")
 }
 
@@ -57,6 +58,21 @@ pub async fn every_cap_has_to_have_room(bench: &impl Bench) {
     assert_eq!(draw(&world, &caps, &[("a", 1)]).await, [no(begin + 60 * MINUTE)]);
     world.now = begin + 60 * MINUTE;
     assert_eq!(draw(&world, &caps, &[("a", 3)]).await, [Drawn::Yes]);
+}
+
+/// What was drawn for nothing is given back, and no more than that.
+pub async fn what_came_to_nothing_is_given_back(bench: &impl Bench) {
+    let world = &World::begin(bench).await;
+    let back = |amount| async move {
+        let draws = vec![Draw { key: "a".to_owned(), amount, back: true }];
+        world.store().caps_draw(vec![FIVE], draws, world.now).await.expect("answers")
+    };
+    let later = no(world.now + MINUTE);
+    assert_eq!(draw(world, &[FIVE], &[("a", 3), ("a", 2), ("a", 1)]).await, [Drawn::Yes, Drawn::Yes, later]);
+    assert_eq!(back(2).await, [Drawn::Yes]);
+    assert_eq!(draw(world, &[FIVE], &[("a", 3), ("a", 2)]).await, [later, Drawn::Yes]);
+    assert_eq!(back(99).await, [Drawn::Yes]);
+    assert_eq!(draw(world, &[FIVE], &[("a", 5), ("a", 1)]).await, [Drawn::Yes, later]);
 }
 
 /// What counts is as durable as anything else, and forgotten only when it counts no more.

@@ -87,6 +87,24 @@ pub async fn a_failure_is_waited_out(bench: &impl Bench) {
     assert_eq!(ask(&world, KEY, None).await, TokenTurn::Mine(2));
 }
 
+/// What serves nobody any more is forgotten, a day later, and nothing else is.
+pub async fn tokens_of_no_use_are_forgotten(bench: &impl Bench) {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    let mut world = World::begin(bench).await;
+    let begin = world.now;
+    for key in ["one", "two", "three", KEY] {
+        assert_eq!(ask(&world, key, None).await, TokenTurn::Mine(1));
+    }
+    let kept = token(1, "sealed", begin + 3 * DAY);
+    assert_eq!(keep(&world, 1, "sealed", begin + 3 * DAY).await, Some(kept.clone()));
+    for (pause, number) in [(DAY - TURN, 2), (DAY + TURN, 1)] {
+        world.now = world.now + pause;
+        while world.store().prune(begin - DAY, 2, world.now).await.expect("prunes") {}
+        assert_eq!(ask(&world, "one", None).await, TokenTurn::Mine(number));
+    }
+    assert_eq!(ask(&world, KEY, None).await, TokenTurn::Kept(kept));
+}
+
 /// Tokens and turns are as durable as anything else.
 pub async fn tokens_survive_a_crash(bench: &impl Bench) {
     let mut world = World::begin(bench).await;

@@ -56,6 +56,22 @@ pub async fn a_doubt_names_the_last_try(bench: &impl Bench) {
     assert_eq!(doubts(&world, SMS, begin).await, [doubt]);
 }
 
+/// After a try that ended otherwise, one of which the node could not say by whom it was made is in doubt for every provider.
+pub async fn a_crash_after_another_try_leaves_a_doubt_without_a_provider(bench: &impl Bench) {
+    let mut world = World::begin(bench).await;
+    let begin = world.now;
+    world.submit(&to(&["alice"]).channel(SMS)).await;
+    let lease = world.claim_one(SMS).await;
+    let delivery = lease.rows[0].id;
+    world.finish(&[lease], &deferred(MINUTE)).await;
+    world.pass(MINUTE);
+    let lease = world.claim_one(SMS).await;
+    world.settle(vec![change(SMS, delivery, Event::Intend { lease: lease.rows[0].track.lease })]).await;
+    assert_eq!(world.crash_and_recover().await.unknown, 1);
+    let doubts = doubts(&world, SMS, begin).await;
+    assert_eq!(doubts.iter().map(|doubt| (doubt.delivery, doubt.provider)).collect::<Vec<_>>(), [(delivery, None)]);
+}
+
 /// Where the node died before it could say, nobody knows by whom it was tried; when, the intent says.
 pub async fn a_crash_leaves_a_doubt_without_a_provider(bench: &impl Bench) {
     let mut world = World::begin(bench).await;

@@ -104,12 +104,13 @@ macro_rules! conformance {
             limits: exactly_the_limit_passes_at_once, a_request_passes_whole_or_not, the_same_request_counts_once, the_hour_rolls,
                 the_day_turns, gives_back_once, limits_survive_a_crash, accounts_are_apart, tokens_stay_under_the_ceiling;
             caps: exactly_the_cap_counts_at_once, a_key_may_come_twice_in_a_call, every_cap_has_to_have_room,
-                what_counts_is_kept_and_then_forgotten;
+                what_came_to_nothing_is_given_back, what_counts_is_kept_and_then_forgotten;
             custody: one_fetches_a_token_for_all, one_of_many_has_the_turn, a_turn_that_has_passed_keeps_nothing,
-                a_failure_is_waited_out, tokens_survive_a_crash;
+                a_failure_is_waited_out, tokens_of_no_use_are_forgotten, tokens_survive_a_crash;
             secrets: a_secret_is_erased_after_the_last_delivery, every_end_erases_secrets, every_page_has_to_be_done,
                 secrets_are_erased_in_steps, what_is_gone_has_no_secrets;
-            doubts: a_doubt_names_the_last_try, a_crash_leaves_a_doubt_without_a_provider, doubts_are_listed_in_pages,
+            doubts: a_doubt_names_the_last_try, a_crash_leaves_a_doubt_without_a_provider,
+                a_crash_after_another_try_leaves_a_doubt_without_a_provider, doubts_are_listed_in_pages,
                 a_receipt_settles_a_doubt, what_was_restored_is_no_doubt;
             accounts: keeps_accounts, names_and_contacts_are_one_accounts, one_of_many_has_a_name, accounts_change,
                 a_number_is_never_given_again, tokens_count_until_something_ends_them, tokens_last_their_time,

@@ -7,7 +7,7 @@ use hongyan_core::{
     address::Phone,
     delivery::Receipt,
     id::Id,
-    outcome::{Outcome, Verdict},
+    outcome::{Outcome, Receipts, Verdict},
     time::Timestamp,
 };
 use serde_json::{Map, Value};
@@ -52,7 +52,7 @@ pub(super) fn verdict(reply: &Reply, secrets: &[&str], now: Timestamp) -> Verdic
     let said = said(code, message, secrets);
     let outcome = match CODES.class(code) {
         Some(Class::Taken) if reply.status.is_success() => {
-            return taken(body["BizId"].as_str().unwrap_or_default(), said);
+            return taken(body["BizId"].as_str().unwrap_or_default(), Receipts::Expected, said);
         }
         // A server that failed in a way which nobody knows may have failed after it took it.
         None if reply.status.is_server_error() => Outcome::Unknown,
@@ -88,16 +88,23 @@ pub(super) enum Page {
     Found(Receipt),
     /// It is not there, and another page follows.
     Full,
-    /// It is not there, or the answer says nothing.
+    /// It is not there.
     Last,
+    /// The question was refused, for now or by somebody else.
+    Refused,
 }
 
 /// Reads an answer to `QuerySendDetails`.
 pub(super) fn page(reply: &Reply, delivery: Id) -> Page {
     let body = reply.json().unwrap_or_default();
-    let (is_ok, delivery) = (body["Code"].as_str() == Some("OK"), delivery.to_string());
-    let details = body["SmsSendDetailDTOs"]["SmsSendDetailDTO"].as_array().filter(|_| is_ok);
-    let Some(details) = details else { return Page::Last };
+    match body["Code"].as_str().map(|code| CODES.class(code)) {
+        Some(Some(Class::Taken)) => {}
+        // What is wrong with this number is no reason not to ask about others.
+        Some(Some(Class::Recipient(_) | Class::Content)) => return Page::Last,
+        _ => return Page::Refused,
+    }
+    let details = body["SmsSendDetailDTOs"]["SmsSendDetailDTO"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let delivery = delivery.to_string();
     let ours = details.iter().filter(|detail| detail["OutId"].as_str() == Some(delivery.as_str()));
     let receipt = |detail: &Value| match detail["SendStatus"].as_i64()? {
         1 => Some(Receipt::Accepted),
@@ -182,14 +189,14 @@ mod tests {
             assert_eq!(verdict(&reply(status, header, &body), &[], NOW).outcome, outcome, "{status} {header:?} {body}");
         }
         let ok = reply(200, None, &json!({ "Code": "OK", "Message": "OK", "BizId": "9006^0", "RequestId": "R" }));
-        assert_eq!(verdict(&ok, &[], NOW), taken("9006^0", "OK OK".into()));
+        assert_eq!(verdict(&ok, &[], NOW), taken("9006^0", Receipts::Expected, "OK: OK".into()));
     }
 
     #[test]
     fn nothing_secret_is_repeated() {
         let body = json!({ "Code": "SignatureDoesNotMatch", "Message": "LTAI\n13900001234 s3cret" });
         let verdict = verdict(&reply(400, None, &body), &["LTAI", "s3cret"], NOW);
-        assert_eq!(verdict.reply, "SignatureDoesNotMatch *** *** ***");
+        assert_eq!(verdict.reply, "SignatureDoesNotMatch: *** *** ***");
     }
 
     #[test]
@@ -205,9 +212,16 @@ mod tests {
         assert_eq!(page(&answer(&[detail("7", 9), detail("", 3)]), delivery), Page::Last);
         assert_eq!(page(&answer(&vec![detail("8", 3); PAGE]), delivery), Page::Full);
         assert_eq!(page(&answer(&[]), delivery), Page::Last);
-        let refused = json!({ "Code": "isv.X", "SmsSendDetailDTOs": { "SmsSendDetailDTO": [detail("7", 3)] } });
-        assert_eq!(page(&reply(200, None, &refused), delivery), Page::Last);
-        assert_eq!(page(&reply(200, None, &Value::Null), delivery), Page::Last);
+        for (code, page_) in [
+            ("isv.MOBILE_NUMBER_ILLEGAL", Page::Last),
+            ("isv.X", Page::Refused),
+            ("isv.ACCOUNT_ABNORMAL", Page::Refused),
+            ("Throttling.User", Page::Refused),
+        ] {
+            let refused = json!({ "Code": code, "SmsSendDetailDTOs": { "SmsSendDetailDTO": [detail("7", 3)] } });
+            assert_eq!(page(&reply(200, None, &refused), delivery), page_, "{code}");
+        }
+        assert_eq!(page(&reply(200, None, &Value::Null), delivery), Page::Refused);
     }
 
     const WORDS: &[&str] =

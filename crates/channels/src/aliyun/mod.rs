@@ -13,18 +13,18 @@ use std::{
 use async_trait::async_trait;
 use hongyan_core::{
     address::Phone,
-    channel::{Channel, Parcel, Question, Recipient},
+    channel::{Answer, Channel, Parcel, Question, Recipient},
     content::Text,
-    delivery::{Policy, Receipt},
+    delivery::Policy,
     id::Id,
     outcome::Verdict,
     setup::{AliyunProvider, Secret},
-    time::Clock,
+    time::{Clock, Timestamp},
 };
 
 use crate::{
     cloud::{
-        calendar::{china_day, day_after, utc_second},
+        calendar::{china_days, utc_second},
         endpoint::Endpoint,
         phone, policy,
         sign::sha256_hex,
@@ -43,6 +43,8 @@ const VERSION: &str = "2017-05-25";
 const MIDNIGHT_MARGIN: Duration = Duration::from_secs(300);
 /// Pages of a day that are searched for one delivery: no number gets more than the provider's caps let through.
 const PAGES_MAX: usize = 4;
+/// Days that are searched for one delivery: as long as anybody asks about one.
+const DAYS_MAX: usize = 4;
 /// Digits of a nonce, as in the official client.
 const NONCE_DIGITS: usize = 32;
 
@@ -85,16 +87,23 @@ impl Aliyun {
         Ok(api::verdict(&reply, &[&self.key, self.secret.expose()], self.clock.now()))
     }
 
-    async fn find(&self, delivery: Id, phone: &Phone, day: &str) -> Option<Receipt> {
+    async fn find(&self, delivery: Id, phone: &Phone, day: &str) -> Answer {
         for number in 1..=PAGES_MAX {
-            let reply = self.call("QuerySendDetails", &api::question(phone, day, number), delivery).await.ok()?;
+            let question = api::question(phone, day, number);
+            let Ok(reply) = self.call("QuerySendDetails", &question, delivery).await else { return Answer::NoAnswer };
             match api::page(&reply, delivery) {
-                api::Page::Found(receipt) => return Some(receipt),
+                api::Page::Found(receipt) => return Answer::Known(receipt),
                 api::Page::Full => {}
                 api::Page::Last => break,
+                api::Page::Refused => return Answer::NoAnswer,
             }
         }
-        None
+        Answer::NotKnown
+    }
+
+    /// The days of China on which a call may have been made that was made at `at` or later: after a crash nobody knows how much.
+    fn days(&self, at: Timestamp) -> impl Iterator<Item = String> {
+        china_days(at, self.clock.now().max(at) + MIDNIGHT_MARGIN).take(DAYS_MAX)
     }
 
     /// Makes one call about a delivery.
@@ -149,15 +158,15 @@ impl Channel for Aliyun {
         true
     }
 
-    async fn query(&self, question: &Question) -> Option<Receipt> {
-        let phone = Phone::parse(&question.address).ok()?;
-        let days = [Some(china_day(question.at)), day_after(question.at, MIDNIGHT_MARGIN)];
-        for day in days.into_iter().flatten() {
-            if let Some(receipt) = self.find(question.delivery, &phone, &day).await {
-                return Some(receipt);
+    async fn query(&self, question: &Question) -> Answer {
+        let Ok(phone) = Phone::parse(&question.address) else { return Answer::NotKnown };
+        for day in self.days(question.at) {
+            match self.find(question.delivery, &phone, &day).await {
+                Answer::NotKnown => {}
+                answer => return answer,
             }
         }
-        None
+        Answer::NotKnown
     }
 
     async fn send(&self, parcel: &Parcel) -> Vec<Verdict> {

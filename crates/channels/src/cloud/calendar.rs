@@ -1,12 +1,10 @@
 //! Moments as the clouds write them, and the windows of China's time (UTC+8, never shifted) that their limits end with.
 
-use std::time::Duration;
-
 use hongyan_core::time::Timestamp;
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::TimeZone;
 
 /// How far China's time is ahead.
-const CHINA_HOURS: i8 = 8;
+const CHINA_HOURS: i64 = 8;
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 
@@ -40,24 +38,19 @@ pub(crate) fn morning(now: Timestamp) -> Timestamp {
 
 /// The next multiple of `length` in China's time, moved on by `shift`.
 fn next(now: Timestamp, length: i64, shift: i64) -> Timestamp {
-    let ahead = i64::from(CHINA_HOURS) * HOUR - shift;
+    let ahead = CHINA_HOURS * HOUR - shift;
     let begun = (now.ms() + ahead).div_euclid(length);
     Timestamp::from_ms((begun + 1) * length - ahead)
 }
 
-/// The day in China, `20260731`.
-pub(crate) fn china_day(at: Timestamp) -> String {
-    shown(at, CHINA_HOURS, "%Y%m%d")
-}
-
 /// The day in UTC, `2026-07-31`.
 pub(crate) fn utc_day(at: Timestamp) -> String {
-    shown(at, 0, "%Y-%m-%d")
+    shown(at, "%Y-%m-%d")
 }
 
 /// The second in UTC, `2026-07-31T08:00:00Z`.
 pub(crate) fn utc_second(at: Timestamp) -> String {
-    shown(at, 0, "%Y-%m-%dT%H:%M:%SZ")
+    shown(at, "%Y-%m-%dT%H:%M:%SZ")
 }
 
 /// Whole seconds since the epoch.
@@ -65,15 +58,15 @@ pub(crate) fn seconds(at: Timestamp) -> i64 {
     at.ms().div_euclid(1_000)
 }
 
-/// The day in China that it is `by` later, where that is another one.
-pub(crate) fn day_after(at: Timestamp, by: Duration) -> Option<String> {
-    let later = china_day(at + by);
-    (later != china_day(at)).then_some(later)
+/// The days in China from one moment to another, both included.
+pub(crate) fn china_days(from: Timestamp, to: Timestamp) -> impl Iterator<Item = String> {
+    let day = |at: Timestamp| (at.ms() + CHINA_HOURS * HOUR).div_euclid(DAY);
+    (day(from)..=day(to)).map(|day| shown(Timestamp::from_ms(day * DAY), "%Y%m%d"))
 }
 
-fn shown(at: Timestamp, hours: i8, format: &str) -> String {
+fn shown(at: Timestamp, format: &str) -> String {
     let at = jiff::Timestamp::from_millisecond(at.ms()).unwrap_or(jiff::Timestamp::MAX);
-    at.to_zoned(TimeZone::fixed(Offset::constant(hours))).strftime(format).to_string()
+    at.to_zoned(TimeZone::UTC).strftime(format).to_string()
 }
 
 #[cfg(test)]
@@ -113,11 +106,20 @@ mod tests {
     fn moments_are_written() {
         let late = at("2026-07-31T15:58:07.999Z");
         assert_eq!(utc_second(late), "2026-07-31T15:58:07Z");
-        assert_eq!((utc_day(late).as_str(), china_day(late).as_str()), ("2026-07-31", "20260731"));
-        assert_eq!(china_day(at("2026-07-31T16:00:00Z")), "20260801");
+        assert_eq!(utc_day(late), "2026-07-31");
         assert_eq!(utc_day(at("2026-07-31T23:59:59Z")), "2026-07-31");
         assert_eq!(seconds(late), 1_785_513_487);
-        assert_eq!(day_after(late, Duration::from_secs(120)).as_deref(), Some("20260801"));
-        assert_eq!(day_after(late, Duration::from_secs(100)), None);
+    }
+
+    #[test]
+    fn days_are_those_of_china() {
+        for (from, to, days) in [
+            ("2026-07-31T15:59:59.999Z", "2026-07-31T15:59:59.999Z", &["20260731"][..]),
+            ("2026-07-31T16:00:00Z", "2026-08-01T15:59:59.999Z", &["20260801"]),
+            ("2026-07-30T16:00:00Z", "2026-08-01T16:00:00Z", &["20260731", "20260801", "20260802"]),
+            ("2026-07-31T16:00:00Z", "2026-07-31T15:59:59.999Z", &[]),
+        ] {
+            assert_eq!(china_days(at(from), at(to)).collect::<Vec<_>>(), days, "{from} {to}");
+        }
     }
 }

@@ -40,9 +40,13 @@ pub(crate) fn phone(recipient: &Recipient) -> Result<Phone, Verdict> {
         .map_err(|_| Verdict::new(Outcome::Rejected(Rejection::Recipient), "is no phone number"))
 }
 
-/// What a provider says, for the record: without `secrets`, and without any number that is long enough to be a phone's.
+/// What a provider says, for the record: its code, a colon and its words, without `secrets`, and without any number that is long
+/// enough to be a phone's.
 pub(crate) fn said(code: &str, message: &str, secrets: &[&str]) -> String {
-    let words = words(&format!("{code} {message}"), secrets);
+    let words = match message {
+        "" => words(code, secrets),
+        message => words(&format!("{code}: {message}"), secrets),
+    };
     let (mut said, mut rest) = (String::with_capacity(words.len()), words.as_str());
     while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
         let (before, digits) = rest.split_at(start);
@@ -55,9 +59,8 @@ pub(crate) fn said(code: &str, message: &str, secrets: &[&str]) -> String {
 }
 
 /// The provider took it under this name.
-pub(crate) fn taken(provider_id: &str, reply: String) -> Verdict {
-    let outcome = Outcome::Accepted { provider_id: provider_id.to_owned(), receipt: Receipts::Expected };
-    Verdict::new(outcome, reply)
+pub(crate) fn taken(provider_id: &str, receipt: Receipts, reply: String) -> Verdict {
+    Verdict::new(Outcome::Accepted { provider_id: provider_id.to_owned(), receipt }, reply)
 }
 
 #[cfg(test)]
@@ -88,11 +91,11 @@ pub(crate) mod tests {
     #[test]
     fn words_name_no_phone_and_no_secret() {
         for (message, expected) in [
-            ("触发分钟级流控Permits:1", "C 触发分钟级流控Permits:1"),
-            ("+8613900001234, 13900001234;8613900001234", "C +***, ***;***"),
-            ("key 1234567890 of AKID\r\n123456", "C key *** of ***  123456"),
-            ("1234567", "C ***"),
-            ("", "C "),
+            ("触发分钟级流控Permits:1", "C: 触发分钟级流控Permits:1"),
+            ("+8613900001234, 13900001234;8613900001234", "C: +***, ***;***"),
+            ("key 1234567890 of AKID\r\n123456", "C: key *** of ***  123456"),
+            ("1234567", "C: ***"),
+            ("", "C"),
         ] {
             assert_eq!(said("C", message, &["AKID", "1234567890"]), expected);
         }

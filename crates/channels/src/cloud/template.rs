@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use hongyan_core::{
     content::{Content, Text},
+    limits::SMS_CHARS_MAX,
     outcome::{Outcome, Rejection, Verdict},
     setup::SmsTemplate,
 };
@@ -55,19 +56,30 @@ impl Templates {
             Some(value) => Ok((name.as_str(), value.as_str())),
             None => Err(rejected(format!("template {}: no value for {name}", used.code))),
         };
-        Ok(Filled { id: &template.id, values: template.variables.iter().map(value).collect::<Result<_, _>>()? })
+        let values: Vec<(&str, &str)> = template.variables.iter().map(value).collect::<Result<_, _>>()?;
+        bounded(values.iter().map(|(_, value)| *value))?;
+        Ok(Filled { id: &template.id, values })
     }
 }
 
 /// The short text that a parcel carries.
 ///
 /// # Errors
-/// The verdict, where it carries something else.
+/// The verdict, where it carries something else, or a text that is too long.
 pub(crate) fn text_of(content: &Content) -> Result<&Text, Verdict> {
     match content {
-        Content::Text(text) => Ok(text),
+        Content::Text(text) => bounded([text.text.as_str()]).map(|()| text),
         Content::Mail(_) | Content::Notice(_) => Err(rejected("carries short texts and nothing else")),
     }
+}
+
+/// Whether these together are no longer than a text may be.
+fn bounded<'a>(parts: impl IntoIterator<Item = &'a str>) -> Result<(), Verdict> {
+    let length: usize = parts.into_iter().map(|part| part.chars().count()).sum();
+    if length > SMS_CHARS_MAX {
+        return Err(rejected(format!("{length} characters, of which a text may have {SMS_CHARS_MAX}")));
+    }
+    Ok(())
 }
 
 fn rejected(why: impl Into<String>) -> Verdict {
@@ -103,6 +115,20 @@ mod tests {
         let lacking = templates.fill(&text("login", &values[..1])).expect_err("lacks a value");
         assert_eq!(lacking, rejected("template login: no value for minutes"));
         assert!(text_of(&Content::Notice(Notice::default())).is_err());
+    }
+
+    #[test]
+    fn texts_are_bounded() {
+        let named = [("login".to_owned(), template("SMS_2", &["a", "b"]))].into();
+        let templates = Templates::new(&template("SMS_1", &["content"]), &named).expect("sound");
+        let (full, half) = ("鸿".repeat(SMS_CHARS_MAX), "雁".repeat(SMS_CHARS_MAX / 2));
+        let (over, over_half) = (format!("{full}x"), format!("{half}x"));
+        let short = |text: &str| text_of(&Content::Text(Text { text: text.into(), template: None })).map(|_| ());
+        assert_eq!(short(&full), Ok(()));
+        let too_long = rejected("1001 characters, of which a text may have 1000");
+        assert_eq!(short(&over), Err(too_long.clone()));
+        assert!(templates.fill(&text("login", &[("a", &half), ("b", &half), ("unused", &over)])).is_ok());
+        assert_eq!(templates.fill(&text("login", &[("a", &half), ("b", &over_half)])), Err(too_long));
     }
 
     #[test]

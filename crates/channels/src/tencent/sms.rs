@@ -1,15 +1,16 @@
 //! SMS of Tencent Cloud, API of 2021-01-11 (`contracts/providers.md` 3.2). A call carries up to 200 numbers, all of mainland China
 //! or none, and has a result for each of them. The service removes no duplicates: what may have been sent is asked about by
-//! number, never sent again.
+//! number, never sent again. A record of the provider counts only where it has our own name for the call, its SessionContext, which
+//! Tencent Cloud puts into its records for accounts that have asked for it; without it what is unknown stays so.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use hongyan_core::{
     address::Phone,
-    channel::{Channel, Parcel, Question},
-    delivery::{Policy, Receipt},
-    outcome::{Outcome, Rejection, Verdict},
+    channel::{Answer, Channel, Parcel, Question},
+    delivery::Policy,
+    outcome::{Outcome, Rejection, Scope, Verdict},
     setup::TencentProvider,
     time::Clock,
 };
@@ -29,11 +30,15 @@ use crate::{
 
 mod answer;
 
+/// Calls at most in search of the numbers for whose sake a call is refused.
+const CALLS_MAX: u32 = 40;
+/// When the search goes on that this bound ended.
+const SEARCH_WAIT: Duration = Duration::from_secs(1);
 /// Numbers in one call.
 const CALL_NUMBERS_MAX: usize = 200;
 /// Records that a question is answered with, the most there can be.
 const RECORDS_MAX: u32 = 100;
-/// How much earlier than the call its record may be, by the provider's clock.
+/// How far the provider's clock may be from ours.
 const CLOCKS_DIFFER_S: i64 = 60;
 
 /// A Tencent Cloud SMS provider.
@@ -78,6 +83,12 @@ impl TencentSms {
         answer::results(&reply, &phones, &self.service.secrets(), self.service.now())
     }
 
+    /// The verdict of those among whom there is one for whose sake all were refused, and who shall be searched later.
+    fn later(&self, verdict: &Verdict) -> Verdict {
+        let until = self.service.now() + SEARCH_WAIT;
+        Verdict::new(Outcome::Throttled { scope: Scope::Recipient, until }, verdict.reply.as_str())
+    }
+
     fn body(&self, called: &[Called], filled: &Filled<'_>, context: &str) -> Value {
         let numbers: Vec<&str> = called.iter().map(|called| called.phone.as_str()).collect();
         let values: Vec<&str> = filled.values.iter().map(|(_, value)| *value).collect();
@@ -119,17 +130,22 @@ impl Channel for TencentSms {
         true
     }
 
-    async fn query(&self, question: &Question) -> Option<Receipt> {
-        let phone = Phone::parse(&question.address).ok()?;
+    async fn query(&self, question: &Question) -> Answer {
+        let Ok(phone) = Phone::parse(&question.address) else { return Answer::NotKnown };
+        // After a crash the call may have been made long after `at`.
+        let now = self.service.now().max(question.at);
         let body = json!({
             "BeginTime": seconds(question.at) - CLOCKS_DIFFER_S,
+            "EndTime": seconds(now) + CLOCKS_DIFFER_S,
             "Offset": 0,
             "Limit": RECORDS_MAX,
             "PhoneNumber": phone.as_str(),
             "SmsSdkAppId": self.app,
         });
-        let reply = self.service.call("PullSmsSendStatusByPhoneNumber", &body).await.ok()?;
-        answer::receipt(&reply, &phone, question)
+        match self.service.call("PullSmsSendStatusByPhoneNumber", &body).await {
+            Ok(reply) => answer::found(&reply, &phone, question.delivery),
+            Err(_) => Answer::NoAnswer,
+        }
     }
 
     async fn send(&self, parcel: &Parcel) -> Vec<Verdict> {
@@ -147,13 +163,19 @@ impl Channel for TencentSms {
                 Err(verdict) => verdicts[place] = Some(verdict),
             }
         }
-        let mut calls = calls(numbers);
+        let (mut calls, mut made) = (calls(numbers), 0);
         while let Some(mut called) = calls.pop() {
+            made += 1;
             match self.call(&called, &filled, &context).await {
                 // A call that is refused as a whole for a number sent nothing: halves find which it is, and the others go.
                 Results::Same(verdict) if is_for_a_number(&verdict) && called.len() > 1 => {
-                    calls.push(called.split_off(called.len() / 2));
-                    calls.push(called);
+                    if made < CALLS_MAX {
+                        calls.push(called.split_off(called.len() / 2));
+                        calls.push(called);
+                    } else {
+                        let later = self.later(&verdict);
+                        called.iter().for_each(|one| verdicts[one.place] = Some(later.clone()));
+                    }
                 }
                 Results::Same(verdict) => called.iter().for_each(|one| verdicts[one.place] = Some(verdict.clone())),
                 Results::Each(each) => {

@@ -9,7 +9,7 @@ use hongyan_core::{
     content::Text,
     delivery::Policy,
     id::Id,
-    outcome::{Outcome, Verdict},
+    outcome::{Outcome, Receipts, Verdict},
     setup::TencentVoiceProvider,
     time::{Clock, Timestamp},
 };
@@ -75,7 +75,7 @@ impl TencentVoice {
 fn verdict(reply: &Reply, secrets: &[&str], now: Timestamp) -> Verdict {
     match Answer::read(reply) {
         Answer::Done(response) => match response["SendStatus"]["CallId"].as_str() {
-            Some(call) => taken(call, "Ok".to_owned()),
+            Some(call) => taken(call, Receipts::Never, "Ok".to_owned()),
             None => Verdict::new(Outcome::Unknown, "an answer without a call"),
         },
         Answer::Refused(refusal) => refusal.verdict(&CODES, reply.status, secrets, now),

@@ -32,6 +32,11 @@ pub(super) fn text(content: &Content) -> Option<String> {
     }
 }
 
+/// In how many parts a text is sent.
+pub(super) fn count(text: &str) -> usize {
+    if text.len() <= TEXT_BYTES_MAX { 1 } else { pieces(text).len() }
+}
+
 /// A text in parts that fit, each with its number before it; one that fits is its only part.
 pub(super) fn parts(text: &str) -> Vec<String> {
     if text.len() <= TEXT_BYTES_MAX {

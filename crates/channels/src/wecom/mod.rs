@@ -5,6 +5,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | `message` | what a content says, in parts that fit, and the request that carries one |
+//! | `speaker` | which app sends it, and who is to blame for what is wrong with that |
 //! | `codes.tsv` | what each errcode means |
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -12,11 +13,11 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use hongyan_core::{
     cap::Cap,
-    channel::{Channel, Parcel, RecipientCaps},
+    channel::{Channel, Parcel, Recipient, RecipientCaps},
     content::{Agent, Content, secret_place},
     delivery::{Policy, Repeat},
     id::Id,
-    outcome::{Fault, Outcome, Receipts, Rejection, Verdict},
+    outcome::{Fault, Outcome, Receipts, Rejection, Scope, Verdict},
     ports::Sealer,
     retry::RetrySchedule,
     setup::{Secret, WecomProvider},
@@ -34,6 +35,9 @@ use crate::{
 };
 
 mod message;
+mod speaker;
+
+use speaker::Speaker;
 
 const TOKEN: &str = "/cgi-bin/gettoken";
 const SEND: &str = "/cgi-bin/message/send";
@@ -49,8 +53,14 @@ const MEMBER: [Cap; 2] =
 const WAITS: [u64; 8] = [1, 4, 15, 60, 300, 900, 1_800, 3_600];
 /// Waits before a part is tried again that follows one which was taken.
 const PART_WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
+/// For so long at most, each time, where WeCom asks to slow down.
+const PART_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Calls at most in search of the users for whose sake all of a call are refused.
 const CALLS_MAX: u32 = 40;
+/// After what wait a search goes on that took so many.
+const SEARCH_PAUSE: Duration = Duration::from_secs(1);
+/// What is said of those for whom no call was made.
+const NOT_TRIED: &str = "not tried";
 
 /// A WeCom app.
 pub struct Wecom {
@@ -62,12 +72,29 @@ pub struct Wecom {
     duplicate_check: Option<Duration>,
 }
 
-/// The app that sends a message.
-struct Speaker {
-    agent_id: i64,
-    grant: Arc<Grant>,
-    /// The caller named it, so that what is wrong with it is the message's fault.
-    is_callers: bool,
+/// Who makes one call together.
+struct Group<'a> {
+    users: Vec<&'a str>,
+    /// They made it before, and nobody knows how it ended.
+    is_repeat: bool,
+}
+
+impl<'a> Group<'a> {
+    /// Some of them.
+    fn of(&self, places: &[usize]) -> Self {
+        Self { users: places.iter().map(|i| self.users[*i]).collect(), is_repeat: false }
+    }
+
+    /// The verdict of those of a call, the `calls`th, that has no answer. What was refused for all and then lost for some could only
+    /// be repeated with others around it, as something new: of them it stays unknown.
+    fn lost(&self, verdict: &Verdict, calls: u32) -> Verdict {
+        match verdict.outcome {
+            Outcome::Unknown if self.is_repeat && calls > 1 => {
+                Verdict::new(Outcome::PartlySent, verdict.reply.as_str())
+            }
+            _ => verdict.clone(),
+        }
+    }
 }
 
 impl Wecom {
@@ -94,7 +121,8 @@ impl Wecom {
     /// The verdict where the secret that it carries cannot be read: for now, for a key may come back.
     fn speaker(&self, message: Id, agent: Option<&Agent>) -> Result<Speaker, Verdict> {
         let Some(agent) = agent else {
-            return Ok(Speaker { agent_id: self.agent_id, grant: Arc::clone(&self.grant), is_callers: false });
+            let grant = Arc::clone(&self.grant);
+            return Ok(Speaker { agent_id: self.agent_id, grant, names_id: false, names_secret: false });
         };
         let grant = match &agent.secret {
             None => Arc::clone(&self.grant),
@@ -103,87 +131,124 @@ impl Wecom {
                     let outcome = Outcome::Deferred { after: None, fault: Fault::Recipient };
                     Verdict::new(outcome, words(&format!("the secret of the named app: {error}"), &[]))
                 })?;
-                Arc::new(grant(&self.weixin, &self.corp_id, &secret))
+                Arc::new(grant(&self.weixin, &self.corp_id, &secret).of_caller())
             }
         };
-        Ok(Speaker { agent_id: agent.id.unwrap_or(self.agent_id), grant, is_callers: true })
+        Ok(Speaker {
+            agent_id: agent.id.unwrap_or(self.agent_id),
+            grant,
+            names_id: agent.id.is_some(),
+            names_secret: agent.secret.is_some(),
+        })
     }
 
-    /// Sends all parts, one after the other, each to those who got the one before it.
-    async fn send_parts(&self, speaker: &Speaker, users: &[&str], parts: &[String]) -> Vec<Verdict> {
-        let mut verdicts = vec![deferred("not tried"); users.len()];
-        let mut open: Vec<usize> = (0..users.len()).collect();
-        for (done, part) in parts.iter().enumerate() {
-            let to: Vec<&str> = open.iter().map(|i| users[*i]).collect();
-            let answers = self.send_part(speaker, &to, part, done > 0).await;
-            let mut taken = Vec::with_capacity(open.len());
-            for (i, verdict) in open.into_iter().zip(answers) {
-                let is_taken = matches!(verdict.outcome, Outcome::Accepted { .. });
-                match (is_taken, done) {
-                    (_, 0) => verdicts[i] = verdict,
-                    (true, _) => {}
-                    (false, _) => verdicts[i] = torn(done, parts.len(), &verdict),
-                }
-                if is_taken {
-                    taken.push(i);
-                }
-            }
-            open = taken;
+    /// Sends to these all parts of a text, one after the other, each to those who got the one before it.
+    async fn send_parts(&self, speaker: &Speaker, group: &Group<'_>, parts: &[String]) -> Vec<Verdict> {
+        let Some((first, others)) = parts.split_first() else { return vec![] };
+        let mut verdicts = self.divide(speaker, group, first).await;
+        for (done, part) in (1..).zip(others) {
+            let open = places(&verdicts, |verdict| matches!(verdict.outcome, Outcome::Accepted { .. }));
             if open.is_empty() {
                 break;
+            }
+            let answers = self.send_next(speaker, &group.of(&open), part).await;
+            for (i, verdict) in open.into_iter().zip(answers) {
+                if !matches!(verdict.outcome, Outcome::Accepted { .. }) {
+                    verdicts[i] = torn(done, parts.len(), &verdict);
+                }
             }
         }
         verdicts
     }
 
-    /// Sends one part. One that follows another is tried again at once where that can help: what is half sent is worth more
-    /// trouble than what is not.
-    async fn send_part(&self, speaker: &Speaker, users: &[&str], part: &str, follows: bool) -> Vec<Verdict> {
-        let mut waits = if follows { PART_WAITS.iter() } else { [].iter() };
-        loop {
-            let verdicts = self.divide(speaker, users, part).await;
-            let is_put_off =
-                |verdict: &Verdict| matches!(verdict.outcome, Outcome::Deferred { fault: Fault::Provider, .. });
-            match waits.next() {
-                Some(wait) if verdicts.iter().all(is_put_off) => sleep(*wait).await,
-                _ => return verdicts,
+    /// Sends a part that follows one which was taken. Who certainly did not get it is tried again at once where that can help: what
+    /// is half sent is worth more trouble than what is not.
+    async fn send_next(&self, speaker: &Speaker, group: &Group<'_>, part: &str) -> Vec<Verdict> {
+        let mut verdicts = self.divide(speaker, group, part).await;
+        for wait in PART_WAITS {
+            let again = places(&verdicts, |verdict| self.part_wait(verdict).is_some());
+            let Some(asked) = again.iter().filter_map(|i| self.part_wait(&verdicts[*i])).max() else { break };
+            sleep(wait.max(asked)).await;
+            let answers = self.divide(speaker, &group.of(&again), part).await;
+            for (i, verdict) in again.into_iter().zip(answers) {
+                verdicts[i] = verdict;
             }
         }
+        verdicts
     }
 
-    /// Sends to all in one call, and where all are refused for the sake of some of them, to each half by itself.
-    async fn divide(&self, speaker: &Speaker, users: &[&str], part: &str) -> Vec<Verdict> {
-        let mut verdicts = vec![deferred("not tried"); users.len()];
+    /// How long at least to wait with a part for whom it was put off; absent where it was not, or for too long.
+    fn part_wait(&self, verdict: &Verdict) -> Option<Duration> {
+        match verdict.outcome {
+            Outcome::Deferred { after, .. } => Some(after.unwrap_or_default()),
+            Outcome::Throttled { until, .. } => Some(until.since(self.weixin.now())),
+            _ => None,
+        }
+        .filter(|wait| *wait <= PART_WAIT_MAX)
+    }
+
+    /// Sends to all in one call, and where all are refused for the sake of some of them, to each half by itself. It ends with the
+    /// first call that nobody knows the end of, so that those of that call, and they alone, make it again.
+    async fn divide(&self, speaker: &Speaker, group: &Group<'_>, part: &str) -> Vec<Verdict> {
+        let users = &group.users;
+        let mut verdicts = vec![deferred(NOT_TRIED); users.len()];
         let (mut open, mut calls) = (vec![(0, users.len())], 0);
         while let Some((from, to)) = open.pop() {
             let range = from..to;
+            if calls == CALLS_MAX {
+                // The search goes on: those who are good for it have not been tried.
+                open.push((from, to));
+                return fill(verdicts, &open, &self.soon());
+            }
             calls += 1;
             let body = message::body(&users[range.clone()], speaker.agent_id, part, self.duplicate_check);
             let answer = match self.weixin.post(&speaker.grant, SEND, &body).await {
                 Ok(answer) => answer,
                 Err(verdict) => {
-                    // The others would fare no better, and of them it is certain that nothing was sent.
-                    let rest =
-                        if verdict.outcome == Outcome::Unknown { deferred("not tried") } else { verdict.clone() };
-                    verdicts[range].fill(verdict);
-                    open.into_iter().for_each(|(from, to)| verdicts[from..to].fill(rest.clone()));
-                    break;
+                    verdicts[range].fill(group.lost(&verdict, calls));
+                    return fill(verdicts, &open, &rest(&verdict));
                 }
             };
             match answer.class {
                 Some(Class::Taken) => taken(&answer, &users[range.clone()], &mut verdicts[range]),
-                Some(Class::Split) if range.len() > 1 && calls < CALLS_MAX => {
+                Some(Class::Split) if range.len() > 1 => {
                     let middle = from.midpoint(to);
                     open.extend([(middle, to), (from, middle)]);
                 }
-                Some(Class::Split) if range.len() > 1 => {
-                    let outcome = Outcome::Deferred { after: None, fault: Fault::Recipient };
-                    verdicts[range].fill(Verdict::new(outcome, answer.words));
+                _ => {
+                    let refusal = self.weixin.refusal(&answer);
+                    let stands_in_the_way = refusal.outcome.is_provider_fault();
+                    let outcome = speaker.outcome(&answer.code, refusal.outcome);
+                    let verdict = Verdict::new(outcome, refusal.reply);
+                    verdicts[range].fill(verdict.clone());
+                    if stands_in_the_way {
+                        return fill(verdicts, &open, &verdict);
+                    }
                 }
-                _ => verdicts[range].fill(self.weixin.refusal(&answer)),
             }
         }
         verdicts
+    }
+
+    /// The verdict of those whose turn is next: no try of theirs.
+    fn soon(&self) -> Verdict {
+        let until = self.weixin.now() + SEARCH_PAUSE;
+        Verdict::new(Outcome::Throttled { scope: Scope::Recipient, until }, NOT_TRIED)
+    }
+
+    /// The verdict of those who are sent to only after `found` is settled; absent where it is.
+    fn after(&self, found: &[Verdict]) -> Option<Verdict> {
+        let unknown = found.iter().find(|verdict| verdict.outcome == Outcome::Unknown);
+        let put_off = || {
+            found.iter().find(|verdict| {
+                matches!(verdict.outcome, Outcome::Deferred { .. } | Outcome::Throttled { .. } | Outcome::Misconfigured)
+            })
+        };
+        let open = unknown.or_else(put_off)?;
+        match open.outcome {
+            Outcome::Deferred { fault: Fault::Recipient, .. } => Some(self.soon()),
+            _ => Some(rest(open)),
+        }
     }
 }
 
@@ -195,36 +260,74 @@ impl Channel for Wecom {
     }
 
     fn recipient_caps(&self, content: &Content) -> Option<RecipientCaps> {
-        let parts = message::parts(&message::text(content)?).len();
-        Some(RecipientCaps { caps: MEMBER.to_vec(), amount: u32::try_from(parts).unwrap_or(u32::MAX) })
+        let parts = message::count(&message::text(content)?);
+        let named = agent(content).and_then(|agent| agent.id).filter(|id| *id != self.agent_id);
+        Some(RecipientCaps {
+            caps: MEMBER.to_vec(),
+            amount: u32::try_from(parts).unwrap_or(u32::MAX),
+            scope: named.map(|id| id.to_string()).unwrap_or_default(),
+        })
     }
 
     async fn send(&self, parcel: &Parcel) -> Vec<Verdict> {
         let all = parcel.recipients.len();
         let Some(text) = message::text(&parcel.content) else { return vec![not_mine("WeCom"); all] };
-        let agent = match &*parcel.content {
-            Content::Notice(notice) => notice.agent.as_ref(),
-            Content::Text(_) | Content::Mail(_) => None,
-        };
-        let speaker = match self.speaker(parcel.message, agent) {
+        let speaker = match self.speaker(parcel.message, agent(&parcel.content)) {
             Ok(speaker) => speaker,
             Err(verdict) => return vec![verdict; all],
         };
         let parts = message::parts(&text);
-        let users: Vec<&str> = parcel.recipients.iter().map(|recipient| recipient.address.as_str()).collect();
-        let mut verdicts = Vec::with_capacity(all);
-        for users in users.chunks(USERS_MAX) {
-            verdicts.extend(self.send_parts(&speaker, users, &parts).await);
-        }
-        for verdict in &mut verdicts {
-            if speaker.is_callers && verdict.outcome == Outcome::Misconfigured {
-                verdict.outcome = Outcome::Rejected(Rejection::Content);
+        let mut verdicts = vec![deferred(NOT_TRIED); all];
+        let mut stopped: Option<Verdict> = None;
+        for (places, is_repeat) in groups(&parcel.recipients) {
+            let users = places.iter().map(|i| parcel.recipients[*i].address.as_str()).collect();
+            let found = match &stopped {
+                Some(verdict) => vec![verdict.clone(); places.len()],
+                None => self.send_parts(&speaker, &Group { users, is_repeat }, &parts).await,
+            };
+            stopped = stopped.or_else(|| self.after(&found));
+            for (i, verdict) in places.into_iter().zip(found) {
+                verdicts[i] = verdict;
             }
         }
         verdicts
     }
 
     async fn close(&self) {}
+}
+
+/// Who is sent to in one call after the other, by their places among the recipients, and whether they made that call before. WeCom
+/// knows a repeat by the whole request: those who may have got it, and they alone, make theirs again, before anybody else.
+fn groups(recipients: &[Recipient]) -> Vec<(Vec<usize>, bool)> {
+    let (again, fresh): (Vec<usize>, Vec<usize>) = (0..recipients.len()).partition(|i| recipients[*i].maybe_duplicate);
+    let chunks = |places: &[usize], is_repeat| {
+        places.chunks(USERS_MAX).map(|chunk| (chunk.to_vec(), is_repeat)).collect::<Vec<_>>()
+    };
+    [chunks(&again, true), chunks(&fresh, false)].concat()
+}
+
+/// At which places there is such a verdict.
+fn places(verdicts: &[Verdict], is_such: impl Fn(&Verdict) -> bool) -> Vec<usize> {
+    (0..verdicts.len()).filter(|i| is_such(&verdicts[*i])).collect()
+}
+
+/// The verdict of those behind a call that ended so: they would fare no better, and it is certain that nothing was sent to them.
+fn rest(verdict: &Verdict) -> Verdict {
+    if verdict.outcome == Outcome::Unknown { deferred(NOT_TRIED) } else { verdict.clone() }
+}
+
+/// The verdicts, with this one for the ranges that are open.
+fn fill(mut verdicts: Vec<Verdict>, open: &[(usize, usize)], verdict: &Verdict) -> Vec<Verdict> {
+    open.iter().for_each(|(from, to)| verdicts[*from..*to].fill(verdict.clone()));
+    verdicts
+}
+
+/// The app that a content names.
+fn agent(content: &Content) -> Option<&Agent> {
+    match content {
+        Content::Notice(notice) => notice.agent.as_ref(),
+        Content::Text(_) | Content::Mail(_) => None,
+    }
 }
 
 fn grant(weixin: &Weixin, corp_id: &str, secret: &Secret) -> Grant {
@@ -256,7 +359,7 @@ fn taken(answer: &Answer, users: &[&str], verdicts: &mut [Verdict]) {
 
 /// The verdict of who got some parts and not the next: neither taken nor refused, and never to be sent from the start again.
 fn torn(done: usize, all: usize, verdict: &Verdict) -> Verdict {
-    Verdict::new(Outcome::Unknown, format!("{done} of {all} parts were taken: {}", verdict.reply))
+    Verdict::new(Outcome::PartlySent, format!("{done} of {all} parts were taken: {}", verdict.reply))
 }
 
 #[cfg(test)]

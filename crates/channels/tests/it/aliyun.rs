@@ -1,15 +1,21 @@
 //! Alibaba Cloud SMS against a scripted provider: what is asked, and the outcome of every answer and of none.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use hongyan_channels::Aliyun;
-use hongyan_core::{channel::Channel, delivery::Receipt, outcome::Outcome, time::Timestamp};
+use hongyan_core::{
+    channel::{Answer, Channel, Question},
+    delivery::Receipt,
+    limits::SMS_CHARS_MAX,
+    outcome::Outcome,
+    time::{ManualClock, Timestamp},
+};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::{
     fake::{Act, Fake, Request, nowhere},
-    parcels::{MESSAGE, id, parcel},
+    parcels::{MESSAGE, NOW, id, parcel},
     sms::{
         ABROAD, HOME, HOME_DIGITS, KEY, LIMITS, SECRET, SOON_UNANSWERED, SOON_UNCONNECTED, aliyun_keys, clock,
         made_from, outcomes, question, sent, text,
@@ -53,6 +59,9 @@ async fn every_answer() {
         (Act::Answer("500 Internal Server Error", "", "<html>".into()), "unknown"),
         (Act::Answer("502 Bad Gateway", "", String::new()), "unknown"),
         (Act::Answer("403 Forbidden", "", "<html>".into()), "misconfigured"),
+        (Act::Answer("413 Content Too Large", "", "<html>".into()), "rejected content"),
+        (Act::Answer("414 URI Too Long", "", String::new()), "rejected content"),
+        (Act::Answer("400 Bad Request", "", "<html>".into()), "deferred recipient"),
         (Act::Answer("302 Found", "Location: http://example.com/\r\n", String::new()), "misconfigured"),
         (Act::Answer("429 Too Many Requests", "Retry-After: 7\r\n", String::new()), "throttled provider 7s"),
         (Act::Answer("200 OK", "", "\u{1}garbage".into()), "unknown"),
@@ -115,6 +124,21 @@ async fn each_number_is_a_call_of_its_own() {
 }
 
 #[tokio::test]
+async fn what_is_no_sms_is_refused_without_a_call() {
+    let fake = Fake::with("/", said("OK", "OK")).await;
+    let aliyun = aliyun(fake.url());
+    // Of characters that are longest in a query.
+    let (longest, over) = ("\u{1f98a}".repeat(SMS_CHARS_MAX), "x".repeat(SMS_CHARS_MAX + 1));
+    assert_eq!(outcomes(&aliyun, &text(&longest, &[HOME])).await, ["accepted"]);
+    let verdicts = sent(&aliyun, &text(&over, &[HOME, ABROAD])).await;
+    assert_eq!(verdicts.iter().map(crate::parcels::shown).collect::<Vec<_>>(), ["rejected content"; 2]);
+    assert_eq!(verdicts[0].reply, "1001 characters, of which a text may have 1000");
+    let values = [("code", longest.as_str()), ("minutes", "5")];
+    assert_eq!(outcomes(&aliyun, &made_from("login", &values, &[HOME])).await, ["rejected content"]);
+    assert_eq!(fake.seen().len(), 1);
+}
+
+#[tokio::test]
 async fn templates_of_ours_go_by_those_of_the_provider() {
     let fake = Fake::with("/", said("OK", "OK")).await;
     let aliyun = aliyun(fake.url());
@@ -146,24 +170,26 @@ fn details(others: usize, ours: Option<i64>) -> Act {
 
 #[tokio::test]
 async fn what_is_unknown_is_asked_about() {
-    for (acts, receipt, calls) in [
-        (vec![details(3, Some(3))], Some(Receipt::Delivered), 1),
-        (vec![details(0, Some(2))], Some(Receipt::Undelivered), 1),
-        (vec![details(0, Some(1))], Some(Receipt::Accepted), 1),
-        (vec![details(50, None), details(1, Some(3))], Some(Receipt::Delivered), 2),
-        (vec![details(50, None)], None, 4),
-        (vec![details(49, None)], None, 1),
-        (vec![said("isv.ACCOUNT_ABNORMAL", "")], None, 1),
-        (vec![Act::Cut], None, 1),
-        (vec![Act::Answer("500 Internal Server Error", "", String::new())], None, 1),
+    for (acts, answer, calls) in [
+        (vec![details(3, Some(3))], Answer::Known(Receipt::Delivered), 1),
+        (vec![details(0, Some(2))], Answer::Known(Receipt::Undelivered), 1),
+        (vec![details(0, Some(1))], Answer::Known(Receipt::Accepted), 1),
+        (vec![details(50, None), details(1, Some(3))], Answer::Known(Receipt::Delivered), 2),
+        (vec![details(50, None)], Answer::NotKnown, 4),
+        (vec![details(49, None)], Answer::NotKnown, 1),
+        (vec![said("isv.MOBILE_NUMBER_ILLEGAL", "")], Answer::NotKnown, 1),
+        (vec![said("isv.ACCOUNT_ABNORMAL", "")], Answer::NoAnswer, 1),
+        (vec![details(50, None), failed("400 Bad Request", "", "Throttling.User")], Answer::NoAnswer, 2),
+        (vec![Act::Cut], Answer::NoAnswer, 1),
+        (vec![Act::Answer("500 Internal Server Error", "", String::new())], Answer::NoAnswer, 1),
     ] {
         let fake = Fake::start().await;
         fake.on("/", acts);
         let aliyun = aliyun(fake.url());
         assert!(aliyun.answers_questions());
-        assert_eq!(aliyun.query(&question(HOME)).await, receipt);
+        assert_eq!(aliyun.query(&question(HOME)).await, answer);
         let seen = fake.seen();
-        assert_eq!(seen.len(), calls, "{receipt:?}");
+        assert_eq!(seen.len(), calls, "{answer:?}");
         for (n, request) in seen.iter().enumerate() {
             let asked = |name| request.query(name).unwrap_or_default();
             assert_eq!(request.header("x-acs-action"), Some("QuerySendDetails"));
@@ -179,10 +205,24 @@ async fn shortly_before_midnight_in_china_the_next_day_is_asked_for_too() {
     fake.on("/", [details(2, None), details(1, Some(3))]);
     // 2027-01-15 23:58:00 in China.
     let at = Timestamp::from_ms(1_800_000_000_000) + Duration::from_secs(7 * 3600 + 58 * 60);
-    let question = hongyan_core::channel::Question { at, ..question(HOME) };
-    assert_eq!(aliyun(fake.url()).query(&question).await, Some(Receipt::Delivered));
-    let days: Vec<String> = fake.seen().iter().filter_map(|request| request.query("SendDate")).collect();
-    assert_eq!(days, ["20270115", "20270116"]);
+    let question = Question { at, ..question(HOME) };
+    assert_eq!(aliyun(fake.url()).query(&question).await, Answer::Known(Receipt::Delivered));
+    assert_eq!(days(&fake), ["20270115", "20270116"]);
+}
+
+fn days(fake: &Fake) -> Vec<String> {
+    fake.seen().iter().filter_map(|request| request.query("SendDate")).collect()
+}
+
+#[tokio::test]
+async fn days_are_asked_for_until_now() {
+    for (later_h, asked) in [(7, 1), (24, 2), (50, 3), (24 * 30, 4)] {
+        let fake = Fake::with("/", details(2, None)).await;
+        let clock = ManualClock::at(NOW + Duration::from_secs(3600 * later_h));
+        let aliyun = Aliyun::new(&aliyun_keys(fake.url()), LIMITS, Arc::new(clock)).expect("sound keys");
+        assert_eq!(aliyun.query(&question(HOME)).await, Answer::NotKnown);
+        assert_eq!(days(&fake), ["20270115", "20270116", "20270117", "20270118"][..asked]);
+    }
 }
 
 #[test]

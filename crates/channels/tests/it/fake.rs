@@ -25,6 +25,8 @@ pub enum Act {
     Answer(&'static str, &'static str, String),
     /// Writes this as it is and closes the connection.
     Raw(&'static str),
+    /// Answers 200 and never stops.
+    Flood,
     /// Closes the connection.
     Cut,
     /// Resets the connection.
@@ -168,6 +170,12 @@ async fn serve(mut stream: BufReader<TcpStream>, connection: usize, state: &Stat
             }
             Act::Answer(status, headers, body) => answer(&mut stream, status, headers, &body).await?,
             Act::Raw(text) => return stream.write_all(text.as_bytes()).await,
+            Act::Flood => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
+                loop {
+                    stream.write_all(&[b'x'; 4096]).await?;
+                }
+            }
             Act::Reset => return stream.get_ref().set_zero_linger(),
             Act::Hang => std::future::pending().await,
             Act::Cut | Act::By(_) | Act::After(..) => return Ok(()),

@@ -44,8 +44,10 @@ pub fn parcel_of(mail: Mail, files: Vec<Vec<u8>>, recipients: &[&str]) -> Parcel
 
 /// A parcel with this content to these addresses.
 pub fn parcel_with(content: Content, recipients: &[&str]) -> Parcel {
-    let recipient =
-        |(i, address): (usize, &&str)| Recipient { delivery: id(MESSAGE).plus(i + 1), address: (*address).to_owned() };
+    let recipient = |(i, address): (usize, &&str)| {
+        let delivery = id(MESSAGE).plus(i + 1);
+        Recipient { delivery, address: (*address).to_owned(), maybe_duplicate: false }
+    };
     Parcel {
         id: id(MESSAGE).plus(1),
         message: id(MESSAGE),
@@ -129,5 +131,6 @@ pub fn shown(verdict: &Verdict) -> String {
         Outcome::Rejected(rejection) => format!("rejected {rejection:?}").to_lowercase(),
         Outcome::Misconfigured => "misconfigured".to_owned(),
         Outcome::Unknown => "unknown".to_owned(),
+        Outcome::PartlySent => "partly sent".to_owned(),
     }
 }

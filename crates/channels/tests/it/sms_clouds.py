@@ -125,7 +125,7 @@ def tencent_answer(service, action, body):
     if (service, action) == ('sms', 'PullSmsSendStatusByPhoneNumber'):
         r = known(sms.PullSmsSendStatusByPhoneNumberRequest(), body)
         if not r.Limit <= 100: raise Refused('InvalidParameterValue.LimitVerifyFail')
-        found = [s for s in sent if s['cloud'] == 'tencent' and s['number'] == r.PhoneNumber and s['at'] >= r.BeginTime]
+        found = [s for s in sent if s['cloud'] == 'tencent' and s['number'] == r.PhoneNumber and r.BeginTime <= s['at'] <= (r.EndTime or time.time())]
         return {'PullSmsSendStatusSet': [{'UserReceiveTime': int(s['at']) + 1, 'CountryCode': '86', 'SubscriberNumber': s['number'][3:],
             'PhoneNumber': s['number'], 'SerialNo': 'S', 'ReportStatus': 'SUCCESS', 'Description': 'DELIVRD', 'SessionContext': s['context']}
             for s in found[r.Offset:][:r.Limit]]}

@@ -5,7 +5,7 @@ use std::{process::Stdio, sync::Arc};
 
 use hongyan_channels::{Aliyun, TencentSms, TencentVoice};
 use hongyan_core::{
-    channel::{Channel, Question},
+    channel::{Answer, Channel, Question},
     delivery::Receipt,
     outcome::Verdict,
     setup::Secret,
@@ -125,8 +125,8 @@ async fn alibaba_cloud() {
     let verdicts = sent(&ours, &made_from("login", &[("code", "1"), ("minutes", "5")], &[HOME])).await;
     assert_eq!(words(&verdicts), ["accepted"], "{verdicts:?}");
     assert_eq!(clouds.taken().await["template"], "SMS_2");
-    assert_eq!(ours.query(&asked_now(HOME)).await, Some(Receipt::Delivered));
-    assert_eq!(ours.query(&asked_now("+8613900009999")).await, None);
+    assert_eq!(ours.query(&asked_now(HOME)).await, Answer::Known(Receipt::Delivered));
+    assert_eq!(ours.query(&asked_now("+8613900009999")).await, Answer::NotKnown);
 
     let mut keys = aliyun_keys(clouds.url());
     keys.access_secret = Secret::new("wrong");
@@ -134,7 +134,7 @@ async fn alibaba_cloud() {
     let verdicts = sent(&wrong, &parcel).await;
     assert!(verdicts[0].reply.starts_with("SignatureDoesNotMatch"), "{verdicts:?}");
     assert_eq!(words(&verdicts), ["misconfigured"; 3]);
-    assert_eq!(wrong.query(&asked_now(HOME)).await, None);
+    assert_eq!(wrong.query(&asked_now(HOME)).await, Answer::NoAnswer);
     keys.access_key = "nobody".into();
     let unknown = Aliyun::new(&keys, LIMITS, clock()).expect("sound keys");
     assert_eq!(words(&sent(&unknown, &text("hello", &[HOME])).await), ["misconfigured"]);
@@ -170,8 +170,8 @@ async fn tencent_cloud() {
     }
     numbers.sort();
     assert_eq!(numbers, [ABROAD, HOME]);
-    assert_eq!(ours.query(&asked_now(HOME)).await, Some(Receipt::Delivered));
-    assert_eq!(ours.query(&asked_now("+8613900009999")).await, None);
+    assert_eq!(ours.query(&asked_now(HOME)).await, Answer::Known(Receipt::Delivered));
+    assert_eq!(ours.query(&asked_now("+8613900009999")).await, Answer::NotKnown);
 
     let mut keys = tencent_keys(clouds.url());
     keys.secret_key = Secret::new("wrong");
@@ -179,7 +179,7 @@ async fn tencent_cloud() {
     let verdicts = sent(&wrong, &parcel).await;
     assert!(verdicts[0].reply.starts_with("AuthFailure.SignatureFailure"), "{verdicts:?}");
     assert_eq!(words(&verdicts), ["misconfigured"; 3]);
-    assert_eq!(wrong.query(&asked_now(HOME)).await, None);
+    assert_eq!(wrong.query(&asked_now(HOME)).await, Answer::NoAnswer);
 }
 
 #[tokio::test]

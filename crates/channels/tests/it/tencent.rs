@@ -1,8 +1,15 @@
 //! Tencent Cloud SMS against a scripted provider: how parcels become calls, results by number, and the outcome of every answer
 //! and of none.
 
+use std::{sync::Arc, time::Duration};
+
 use hongyan_channels::TencentSms;
-use hongyan_core::{channel::Channel, delivery::Receipt, outcome::Outcome};
+use hongyan_core::{
+    channel::{Answer, Channel},
+    delivery::Receipt,
+    outcome::Outcome,
+    time::ManualClock,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -73,6 +80,8 @@ async fn every_answer() {
         (Act::Answer("500 Internal Server Error", "", "<html>".into()), "unknown"),
         (Act::Answer("200 OK", "", "\u{1}garbage".into()), "unknown"),
         (Act::Answer("404 Not Found", "", String::new()), "misconfigured"),
+        (Act::Answer("413 Content Too Large", "", String::new()), "rejected content"),
+        (Act::Answer("405 Method Not Allowed", "", String::new()), "deferred recipient"),
         (Act::Answer("429 Too Many Requests", "Retry-After: 7\r\n", String::new()), "throttled provider 7s"),
         (Act::Raw("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"Response\":{}"), "unknown"),
         (Act::Cut, "unknown"),
@@ -158,7 +167,7 @@ async fn calls_say_what_the_provider_wants_to_know() {
 #[tokio::test]
 async fn no_call_has_more_than_two_hundred_numbers() {
     let fake = Fake::with("/", Act::by(|request| results(request, |_| "Ok"))).await;
-    let many: Vec<String> = (0..450).map(|n| format!("+86139{n:08}")).collect();
+    let many: Vec<String> = (0..450).map(number).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     assert_eq!(outcomes(&tencent(fake.url()), &text("hello", &many)).await, ["accepted"; 450]);
     let mut sizes: Vec<usize> = fake.seen().iter().map(|request| numbers(request).len()).collect();
@@ -196,6 +205,41 @@ async fn one_bad_number_stops_nobody_else() {
     assert_eq!(taken.len(), 8, "each of the others is in one call that went through: {taken:?}");
 }
 
+/// A number of a run of them.
+fn number(n: usize) -> String {
+    format!("+86139{n:08}")
+}
+
+#[tokio::test]
+async fn the_search_for_wrong_numbers_is_bounded_and_comes_to_an_end() {
+    // Every third is wrong, and the whole of a call is refused for it.
+    let is_bad =
+        |number: &String| number.bytes().skip(1).map(|digit| usize::from(digit - b'0')).sum::<usize>() % 3 == 0;
+    let whole = Act::by(move |request| {
+        let is_refused = numbers(request).iter().any(is_bad);
+        if is_refused { refused("InvalidParameterValue.IncorrectPhoneNumber") } else { results(request, |_| "Ok") }
+    });
+    let mut open: Vec<String> = (0..200).map(number).collect();
+    for round in 1.. {
+        let fake = Fake::with("/", whole.clone()).await;
+        let numbers: Vec<&str> = open.iter().map(String::as_str).collect();
+        let outcomes = outcomes(&tencent(fake.url()), &text("hello", &numbers)).await;
+        let calls = fake.seen().len();
+        assert!(calls <= 50, "{calls} calls");
+        let later = |(number, outcome): (&String, &String)| match (outcome.as_str(), is_bad(number)) {
+            ("rejected recipient", true) | ("accepted", false) => None,
+            ("throttled recipient 1s", _) => Some(number.clone()),
+            other => panic!("{number}: {other:?}"),
+        };
+        let left: Vec<String> = open.iter().zip(&outcomes).filter_map(later).collect();
+        assert!(left.len() < open.len() && (round > 1 || !left.is_empty()));
+        if left.is_empty() {
+            break;
+        }
+        open = left;
+    }
+}
+
 #[tokio::test]
 async fn what_is_unknown_is_asked_about() {
     let record = |context: &str, status: &str| {
@@ -203,22 +247,26 @@ async fn what_is_unknown_is_asked_about() {
             "UserReceiveTime": NOW.ms() / 1000 + 3, "SessionContext": context, "ReportStatus": status }] })
     };
     let ours = format!("{}-{}", id(MESSAGE).plus(1), id(MESSAGE).plus(200));
-    for (act, receipt) in [
-        (answered(record(&ours, "SUCCESS")), Some(Receipt::Delivered)),
-        (answered(record(&ours, "FAIL")), Some(Receipt::Undelivered)),
-        (answered(record("", "SUCCESS")), Some(Receipt::Delivered)),
-        (answered(record("1-2", "SUCCESS")), None),
-        (answered(json!({ "PullSmsSendStatusSet": [] })), None),
-        (refused("UnauthorizedOperation"), None),
-        (Act::Cut, None),
+    for (act, answer) in [
+        (answered(record(&ours, "SUCCESS")), Answer::Known(Receipt::Delivered)),
+        (answered(record(&ours, "FAIL")), Answer::Known(Receipt::Undelivered)),
+        (answered(record("", "SUCCESS")), Answer::NotKnown),
+        (answered(record("1-2", "SUCCESS")), Answer::NotKnown),
+        (answered(json!({ "PullSmsSendStatusSet": [] })), Answer::NotKnown),
+        (refused("UnauthorizedOperation"), Answer::NoAnswer),
+        (refused("RequestLimitExceeded"), Answer::NoAnswer),
+        (Act::Answer("502 Bad Gateway", "", "<html>".into()), Answer::NoAnswer),
+        (Act::Cut, Answer::NoAnswer),
     ] {
         let fake = Fake::with("/", act).await;
-        let tencent = tencent(fake.url());
+        // An hour after what is asked about.
+        let clock = Arc::new(ManualClock::at(NOW + Duration::from_secs(3_600)));
+        let tencent = TencentSms::new(&tencent_keys(fake.url()), LIMITS, clock).expect("sound keys");
         assert!(tencent.answers_questions());
-        assert_eq!(tencent.query(&question(HOME)).await, receipt);
+        assert_eq!(tencent.query(&question(HOME)).await, answer);
         let request = &fake.seen()[0];
-        let body = json!({ "BeginTime": NOW.ms() / 1000 - 60, "Offset": 0, "Limit": 100, "PhoneNumber": HOME,
-            "SmsSdkAppId": "1400006666" });
+        let body = json!({ "BeginTime": NOW.ms() / 1000 - 60, "EndTime": NOW.ms() / 1000 + 3_660, "Offset": 0, "Limit": 100,
+            "PhoneNumber": HOME, "SmsSdkAppId": "1400006666" });
         assert_eq!(request.json(), body);
         assert_eq!(request.header("x-tc-action"), Some("PullSmsSendStatusByPhoneNumber"));
     }

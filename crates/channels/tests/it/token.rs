@@ -4,16 +4,20 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use async_trait::async_trait;
-use hongyan_channels::{Wecom, http::deferred, token::Tokens};
+use hongyan_channels::{
+    Wecom,
+    http::deferred,
+    token::{Fetched, Owner, Tokens},
+};
 use hongyan_core::{
     channel::Channel,
-    outcome::{Outcome, Verdict},
+    outcome::{Outcome, Rejection, Verdict},
     ports::{SealError, Sealer},
     setup::Secret,
     store::{AccessTokens, StoreError, StoreResult},
@@ -156,7 +160,7 @@ async fn after_a_failure_nobody_asks_for_a_while_and_longer_each_time() {
     }
     fake.on(TOKEN, [refused(-1), issued("t1")]);
     assert_eq!(outcome(&one).await, "deferred provider");
-    assert_eq!(outcome(&other).await, "deferred provider", "it waits for the first and does not ask");
+    assert_eq!(outcome(&other).await, "throttled recipient 23s", "2 s from now: it waits and does not ask");
     assert_eq!(fake.seen_at(TOKEN).len(), 4);
     clock.advance(Duration::from_secs(3));
     assert_eq!((outcome(&one).await, outcome(&other).await), ("accepted".into(), "accepted".into()));
@@ -203,7 +207,7 @@ async fn a_node_that_died_fetching_holds_the_others_up_for_its_turn_only() {
         .collect();
     let begun = std::time::Instant::now();
     for send in sends {
-        assert_eq!(send.await.expect("no panic"), "deferred provider");
+        assert_eq!(send.await.expect("no panic"), "throttled recipient 2s", "no fault of the provider, and no try");
     }
     assert!(begun.elapsed() < PATIENT, "they wait beside each other, not one after the other");
     clock.advance(TURN);
@@ -217,12 +221,47 @@ async fn a_throttled_token_waits_as_long_as_it_was_told() {
     let until = NOW + Duration::from_secs(600);
     let scope = hongyan_core::outcome::Scope::Provider;
     let throttled = Verdict::new(Outcome::Throttled { scope, until }, "slow down");
-    let first = tokens.get("key", None, async { Err(throttled.clone()) }).await;
+    let first = tokens.get("key", Owner::Provider, None, async { Err(throttled.clone()) }).await;
     assert_eq!(first.err(), Some(throttled.clone()));
     clock.advance(Duration::from_secs(599));
-    let early = tokens.get("key", None, async { Err(deferred("asked too early")) }).await;
+    let early = tokens.get("key", Owner::Provider, None, async { Err(deferred("asked too early")) }).await;
     assert_eq!(early.err(), Some(throttled));
     clock.advance(Duration::from_secs(1));
-    let in_time = tokens.get("key", None, async { Err(deferred("asked in time")) }).await;
+    let in_time = tokens.get("key", Owner::Provider, None, async { Err(deferred("asked in time")) }).await;
     assert_eq!(in_time.err(), Some(deferred("asked in time")));
+}
+
+#[tokio::test]
+async fn made_up_accounts_of_callers_are_asked_for_only_so_often() {
+    let clock = Arc::new(ManualClock::at(NOW));
+    let tokens = Tokens::new(Arc::new(Vault::default()), Arc::new(Seal), Arc::<ManualClock>::clone(&clock));
+    let wrong = Verdict::new(Outcome::Rejected(Rejection::Content), "wrong secret");
+    let fetched = AtomicUsize::new(0);
+    let ask = async |account: String, owner: Owner, is_good: bool| {
+        let fetch = async {
+            fetched.fetch_add(1, Ordering::SeqCst);
+            let good = Fetched { token: Secret::new("t"), expires_in: Duration::from_secs(7_200) };
+            if is_good { Ok(good) } else { Err(wrong.clone()) }
+        };
+        tokens.get(&account, owner, None, fetch).await.map(|_| ())
+    };
+    for n in 0..100 {
+        assert_eq!(ask(format!("good {n}"), Owner::Caller, true).await, Ok(()), "what is right counts for nothing");
+    }
+    for n in 0..100 {
+        let refused = ask(format!("made up {n}"), Owner::Caller, false).await.expect_err("no token");
+        let outcome = if n < 30 { "rejected content" } else { "throttled recipient 60s" };
+        assert_eq!(shown(&refused), outcome, "{n}");
+    }
+    assert_eq!(fetched.load(Ordering::SeqCst), 130);
+    assert_eq!(ask("own".into(), Owner::Provider, true).await, Ok(()), "the provider's own is not held up");
+    clock.advance(Duration::from_secs(61));
+    assert_eq!(ask("made up 99".into(), Owner::Caller, true).await, Ok(()));
+    for minute in 1..30 {
+        for n in 0..30 {
+            drop(ask(format!("made up {minute} {n}"), Owner::Caller, false).await);
+        }
+        clock.advance(Duration::from_secs(61));
+    }
+    assert_eq!(fetched.load(Ordering::SeqCst), 132 + 570, "600 in an hour");
 }

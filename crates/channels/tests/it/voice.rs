@@ -1,7 +1,11 @@
 //! Tencent Cloud voice against a scripted provider.
 
 use hongyan_channels::TencentVoice;
-use hongyan_core::{channel::Channel, outcome::Outcome};
+use hongyan_core::{
+    channel::{Answer, Channel},
+    limits::SMS_CHARS_MAX,
+    outcome::{Outcome, Receipts},
+};
 use serde_json::json;
 
 use crate::{
@@ -48,7 +52,7 @@ async fn only_what_was_not_written_is_tried_again() {
     let patientless = TencentVoice::new(&voice_keys(fake.url()), SOON_UNANSWERED, clock()).expect("sound keys");
     assert_eq!(outcomes(&patientless, &text("hello", &[HOME])).await, ["unknown"]);
     assert!(patientless.policy().repeat.needs_intent() && !patientless.answers_questions());
-    assert_eq!(patientless.query(&question(HOME)).await, None);
+    assert_eq!(patientless.query(&question(HOME)).await, Answer::NotKnown);
 }
 
 #[tokio::test]
@@ -67,8 +71,12 @@ async fn each_number_is_called_by_itself() {
     let verdicts = sent(&voice, &text("磁盘已满", &[HOME, ABROAD, "nobody", "+8613900001235"])).await;
     let seen: Vec<String> = verdicts.iter().map(shown).collect();
     assert_eq!(seen, ["accepted", "rejected recipient", "rejected recipient", "accepted"]);
-    assert!(matches!(&verdicts[0].outcome, Outcome::Accepted { provider_id, .. } if provider_id == "c-1"));
+    // Nothing can be asked later.
+    let taken = Outcome::Accepted { provider_id: "c-1".into(), receipt: Receipts::Never };
+    assert_eq!(verdicts[0].outcome, taken);
     assert_eq!(outcomes(&voice, &parcel(&[HOME])).await, ["rejected content"]);
+    let over = "长".repeat(SMS_CHARS_MAX + 1);
+    assert_eq!(outcomes(&voice, &text(&over, &[HOME, ABROAD])).await, ["rejected content"; 2]);
     let seen = fake.seen();
     let body = json!({ "TemplateId": "2220", "CalledNumber": HOME, "VoiceSdkAppid": "1400007777",
         "TemplateParamSet": ["磁盘已满"], "PlayTimes": 3, "SessionContext": id(MESSAGE).plus(1).to_string() });

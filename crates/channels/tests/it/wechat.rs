@@ -93,7 +93,7 @@ async fn every_answer_leads_to_its_outcome() {
         (refused(-1), "deferred provider"),
         (refused(45011), "throttled provider 60s"),
         // The clock stands at 16:00 in China.
-        (refused(45009), "throttled provider 28800s"),
+        (refused(45009), "throttled provider 3600s"),
         (refused(45066), "throttled recipient 60s"),
         (Act::Json(json!({"errcode": 45065, "errmsg": "same clientmsgid", "msgid": 7})), "accepted"),
         (refused(40003), "rejected recipient"),

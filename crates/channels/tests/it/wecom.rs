@@ -1,13 +1,15 @@
 //! WeCom apps against a scripted API: who gets which verdict, and what is never sent twice.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use hongyan_channels::{Wecom, http::Limits, token};
 use hongyan_core::{
     cap::Cap,
     channel::{Channel, Parcel},
     content::{Agent, Content, Notice, Text},
-    delivery::Repeat,
     outcome::{Outcome, Receipts},
     setup::{Secret, WecomProvider},
     time::ManualClock,
@@ -17,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::{
     fake::{Act, Fake, nowhere},
-    parcels::{MESSAGE, NOW, PATIENT, id, mail, parcel, parcel_with, shown},
+    parcels::{NOW, PATIENT, mail, parcel, parcel_with, shown},
     token::{Seal, Vault},
 };
 
@@ -55,12 +57,12 @@ pub fn refused(code: i64) -> Act {
     Act::Json(json!({"errcode": code, "errmsg": format!("what {code} means, hint: [1], more info at https://x")}))
 }
 
-fn ok() -> Act {
+pub fn ok() -> Act {
     Act::Json(json!({"errcode": 0, "errmsg": "ok", "msgid": "m-1"}))
 }
 
 /// A fake that gives out the token `t1`, then `t2`, and answers sends so.
-async fn fake(sends: impl IntoIterator<Item = Act>) -> Fake {
+pub async fn fake(sends: impl IntoIterator<Item = Act>) -> Fake {
     let fake = Fake::start().await;
     fake.on(TOKEN, [issued("t1"), issued("t2")]);
     fake.on(SEND, sends);
@@ -68,11 +70,11 @@ async fn fake(sends: impl IntoIterator<Item = Act>) -> Fake {
 }
 
 /// What becomes of `parcel` where a fake answers sends so.
-async fn outcomes(fake: &Fake, parcel: &Parcel) -> Vec<String> {
+pub async fn outcomes(fake: &Fake, parcel: &Parcel) -> Vec<String> {
     outcomes_of(&wecom(&keys(&fake.url()), &Arc::default(), PATIENT), parcel).await
 }
 
-async fn outcomes_of(channel: &dyn Channel, parcel: &Parcel) -> Vec<String> {
+pub async fn outcomes_of(channel: &dyn Channel, parcel: &Parcel) -> Vec<String> {
     let verdicts = channel.send(parcel).await;
     assert_eq!(verdicts.len(), parcel.recipients.len());
     for verdict in &verdicts {
@@ -83,7 +85,7 @@ async fn outcomes_of(channel: &dyn Channel, parcel: &Parcel) -> Vec<String> {
     verdicts.iter().map(shown).collect()
 }
 
-fn tokens_of(fake: &Fake) -> Vec<String> {
+pub fn tokens_of(fake: &Fake) -> Vec<String> {
     fake.seen_at(SEND).iter().map(|request| request.query("access_token").expect("a token")).collect()
 }
 
@@ -141,7 +143,8 @@ async fn every_answer_leads_to_its_outcome() {
         (html("200 OK", ""), "unknown"),
         (Act::Json(json!({"msgid": "m-1"})), "unknown"),
         (Act::Json(json!([0])), "unknown"),
-        (Act::Answer("200 OK", "", "x".repeat(2_000_000)), "unknown"),
+        (Act::Json(json!({"errcode": 0, "errmsg": "x".repeat(1_000_000)})), "accepted"),
+        (Act::Json(json!({"errcode": 0, "errmsg": "x".repeat(2_000_000)})), "unknown"),
         (Act::Raw("HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"), "unknown"),
         (Act::Raw("garbage\r\n\r\n"), "unknown"),
         (Act::Cut, "unknown"),
@@ -276,16 +279,49 @@ async fn a_search_ends_where_it_finds_nothing_good() {
     let fake = fake([refused(40032)]).await;
     let outcomes = outcomes(&fake, &text("x", &users)).await;
     assert!(fake.seen_at(SEND).len() < 60, "{}", fake.seen_at(SEND).len());
-    assert_eq!((outcomes[0].as_str(), outcomes[999].as_str()), ("rejected recipient", "deferred recipient"));
+    assert_eq!((outcomes[0].as_str(), outcomes[999].as_str()), ("rejected recipient", "throttled recipient 1s"));
+}
+
+#[tokio::test]
+async fn twenty_bad_among_a_thousand_hold_nobody_back() {
+    let users: Vec<String> = (0..1_000).map(|n| format!("{}{n}", if n % 50 == 7 { "bad" } else { "good" })).collect();
+    let judge = Act::by(move |request| {
+        let touser = request.json()["touser"].as_str().expect("a list").to_owned();
+        if touser.contains("bad") { refused(60111) } else { ok() }
+    });
+    let fake = fake([judge]).await;
+    let wecom = wecom(&keys(&fake.url()), &Arc::default(), PATIENT);
+    let mut open: Vec<&str> = users.iter().map(String::as_str).collect();
+    let mut rounds = 0;
+    while !open.is_empty() {
+        rounds += 1;
+        let found = outcomes_of(&wecom, &text("x", &open)).await;
+        let mut later = Vec::new();
+        for (user, outcome) in open.into_iter().zip(found) {
+            match outcome.as_str() {
+                "throttled recipient 1s" => later.push(user),
+                "accepted" => assert!(user.starts_with("good"), "{user}"),
+                outcome => assert_eq!((&user[..3], outcome), ("bad", "rejected recipient")),
+            }
+        }
+        open = later;
+        assert!(rounds <= 10, "a second each, and no try of anybody's");
+    }
+    assert!(rounds > 1);
 }
 
 #[tokio::test]
 async fn a_fault_in_the_middle_of_a_search_is_everybodys() {
-    for (act, others) in [(Act::Cut, "deferred provider"), (refused(45009), "throttled provider 60s")] {
-        let fake = fake([refused(60111), ok(), act, refused(45009)]).await;
+    for (act, its, others) in [
+        (Act::Cut, "unknown", "deferred provider"),
+        (refused(45009), "throttled provider 60s", "throttled provider 60s"),
+        (refused(-1), "deferred provider", "deferred provider"),
+        (refused(50003), "misconfigured", "misconfigured"),
+    ] {
+        let fake = fake([refused(60111), refused(60111), ok(), act, ok()]).await;
         let found = outcomes(&fake, &text("x", &["a", "b", "c", "d"])).await;
-        assert_eq!(found[..2], ["accepted"; 2]);
-        assert!(found[2..].iter().all(|outcome| outcome == others || outcome == "unknown"), "{found:?}");
+        assert_eq!(found, ["accepted", its, others, others]);
+        assert_eq!(fake.seen_at(SEND).len(), 4, "nothing was sent to the last two");
     }
 }
 
@@ -300,7 +336,7 @@ async fn a_call_has_a_thousand_users_at_most() {
     assert_eq!(counts, [1_000, 500]);
 }
 
-fn long() -> String {
+pub fn long() -> String {
     format!("{}\n{}", "first ".repeat(330), "second ".repeat(20))
 }
 
@@ -318,83 +354,41 @@ async fn a_long_text_comes_in_parts() {
 }
 
 #[tokio::test]
-async fn a_part_that_fails_after_another_was_taken_is_tried_again_and_then_unknown() {
-    let fake = fake([ok(), refused(-1), ok()]).await;
-    assert_eq!(outcomes(&fake, &text(&long(), &["a"])).await, ["accepted"], "the second part on its second try");
+async fn a_part_that_fails_after_another_was_taken_is_tried_again_and_then_partly_sent() {
+    let soon = Act::Answer("503 Service Unavailable", "Retry-After: 2\r\n", "<html>".into());
+    for (act, waited) in [(refused(-1), 1), (refused(99_999), 1), (soon, 2)] {
+        let (fake, begun) = (fake([ok(), act, ok()]).await, Instant::now());
+        assert_eq!(outcomes(&fake, &text(&long(), &["a"])).await, ["accepted"], "the second part on its second try");
+        assert!(begun.elapsed() >= Duration::from_secs(waited), "no sooner than it was told");
+    }
 
-    for (act, words) in
-        [(refused(85002), "1 of 2 parts were taken: 85002"), (Act::Cut, "1 of 2 parts were taken: no answer")]
-    {
+    for (act, words) in [
+        (refused(85002), "1 of 2 parts were taken: 85002"),
+        (refused(45009), "1 of 2 parts were taken: 45009"),
+        (refused(50003), "1 of 2 parts were taken: 50003"),
+        (Act::Cut, "1 of 2 parts were taken: no answer"),
+    ] {
         let fake = self::fake([ok(), act]).await;
         let wecom = wecom(&keys(&fake.url()), &Arc::default(), PATIENT);
         let verdicts = wecom.send(&text(&long(), &["a"])).await;
-        assert_eq!(shown(&verdicts[0]), "unknown");
+        assert_eq!(verdicts[0].outcome, Outcome::PartlySent);
         assert!(verdicts[0].reply.starts_with(words), "{verdicts:?}");
         assert_eq!(fake.seen_at(SEND).len(), 2, "neither part again");
     }
 }
 
-fn notice(agent: Option<Agent>) -> Content {
+pub fn notice(agent: Option<Agent>) -> Content {
     Content::Notice(Notice { heading: "h".into(), message: "m".into(), agent, ..Notice::default() })
-}
-
-#[tokio::test]
-async fn a_named_app_speaks_with_its_own_secret() {
-    let sealed = format!("message/{}/agent_secret=rehto", id(MESSAGE));
-    let fake = fake([ok()]).await;
-    let wecom = wecom(&keys(&fake.url()), &Arc::default(), PATIENT);
-    let own = parcel_with(notice(None), &["a"]);
-    let named = parcel_with(notice(Some(Agent { id: Some(7), secret: Some(sealed.clone()) })), &["a"]);
-    let numbered = parcel_with(notice(Some(Agent { id: Some(8), secret: None })), &["a"]);
-    for parcel in [&own, &named, &numbered, &named] {
-        assert_eq!(outcomes_of(&wecom, parcel).await, ["accepted"]);
-    }
-    let secrets: Vec<_> = fake.seen_at(TOKEN).iter().map(|request| request.query("corpsecret").expect("one")).collect();
-    assert_eq!(secrets, ["corp-s3cret", "other"], "one token for each secret");
-    assert_eq!(tokens_of(&fake), ["t1", "t2", "t1", "t2"]);
-    let agents: Vec<Value> = fake.seen_at(SEND).iter().map(|request| request.json()["agentid"].clone()).collect();
-    assert_eq!(agents, [1_000_002, 7, 8, 7]);
-}
-
-#[tokio::test]
-async fn what_is_wrong_with_a_named_app_is_the_messages_fault() {
-    let sealed = format!("message/{}/agent_secret=rehto", id(MESSAGE));
-    let named = |secret: &str| parcel_with(notice(Some(Agent { id: None, secret: Some(secret.into()) })), &["a"]);
-    let fake = fake([refused(40056)]).await;
-    assert_eq!(outcomes(&fake, &named(&sealed)).await, ["rejected content"]);
-    assert_eq!(outcomes(&fake, &named("sealed for another")).await, ["deferred recipient"]);
-    fake.on(TOKEN, [refused(40001)]);
-    assert_eq!(outcomes(&fake, &named(&sealed)).await, ["rejected content"]);
-    assert_eq!(outcomes(&fake, &parcel_with(notice(None), &["a"])).await, ["misconfigured"]);
-}
-
-#[tokio::test]
-async fn with_the_duplicate_check_every_try_sends_the_same_bytes() {
-    let fake = fake([Act::Cut, ok()]).await;
-    let keys = WecomProvider { duplicate_check: Some(Duration::from_secs(1_800)), ..keys(&fake.url()) };
-    let wecom = wecom(&keys, &Arc::default(), PATIENT);
-    assert_eq!(wecom.policy().repeat, Repeat::Deduplicated(Duration::from_secs(1_800)));
-    let mut parcel = text("x", &["a", "b"]);
-    assert_eq!(outcomes_of(&wecom, &parcel).await, ["unknown"; 2]);
-    parcel.maybe_duplicate = true;
-    assert_eq!(outcomes_of(&wecom, &parcel).await, ["accepted"; 2]);
-    let sent = fake.seen_at(SEND);
-    assert_eq!(sent[0].body, sent[1].body);
-    assert_eq!(sent[0].json()["duplicate_check_interval"], 1_800);
-
-    let long = WecomProvider { duplicate_check: Some(Duration::from_secs(99_999)), ..keys };
-    assert_eq!(
-        self::wecom(&long, &Arc::default(), PATIENT).policy().repeat,
-        Repeat::Deduplicated(Duration::from_secs(14_400))
-    );
-    let none = self::keys(&fake.url());
-    assert_eq!(self::wecom(&none, &Arc::default(), PATIENT).policy().repeat, Repeat::AtMostOnce);
 }
 
 #[tokio::test]
 async fn each_part_counts_against_a_members_caps() {
     let wecom = wecom(&keys("http://127.0.0.1:1"), &Arc::default(), PATIENT);
     let caps = |content: &Content| wecom.recipient_caps(content).map(|caps| (caps.amount, caps.caps));
+    let scope = |agent| wecom.recipient_caps(&notice(agent)).map(|caps| caps.scope);
+    let named = |id| Some(Agent { id, secret: None });
+    let scopes = [None, named(None), named(Some(1_000_002)), named(Some(7))].map(scope);
+    assert_eq!(scopes, ["", "", "", "7"].map(|scope| Some(scope.to_owned())), "each app has caps of its own");
     let cap = |most, seconds| Cap { most, span: Duration::from_secs(seconds) };
     let both = vec![cap(30, 60), cap(1_000, 3_600)];
     assert_eq!(caps(&notice(None)), Some((1, both.clone())));

@@ -3,6 +3,7 @@
 
 use axum::{body::Body, http::Request};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use hongyan_core::setup::ChannelKind;
 use serde_json::{Value, json};
 
 use crate::{
@@ -321,6 +322,57 @@ async fn bk_monitor_sends_attachments_and_reads_who_was_not_delivered() {
 }
 
 #[tokio::test]
+async fn who_shares_an_address_is_told_what_became_of_it_by_every_kind_of_channel() {
+    let data = json!({"heading": "h", "message": "m"});
+    let wechat = |plan: &mut crate::world::Plan| {
+        plan.add(ChannelKind::Wechat).default = true;
+    };
+    for (component, fields, address, noun, all, is_account) in [
+        ("send_mail", json!({"title": "t", "content": "c"}), "yunchao@bk.com", "email", "Failed to send mail", false),
+        ("send_sms", json!({"content": "c"}), "+8613800000002", "sms", "Failed to send sms", false),
+        ("send_voice_msg", json!({"auto_read_message": "c"}), "+8613800000002", "voice", "Failed to send voice", false),
+        (
+            "send_weixin",
+            json!({"data": data}),
+            "wx_yun",
+            "wechat message",
+            "WeChat message sending failed, invalid user: yunchao|twin",
+            false,
+        ),
+        ("send_weixin", json!({"data": data}), "wx_yun", "wechat message", "WeChat message sending failed", true),
+    ] {
+        let make = || World::with(if is_account { wechat } else { crate::world::Plan::add_all });
+        let to = |users: &str| {
+            let mut body = by_app1(fields.clone());
+            body["receiver__username"] = json!(users);
+            body
+        };
+        let calls = |reply: &Reply, list: &str| -> Vec<Value> {
+            let calls = reply.json()["data"][list].as_array().cloned().unwrap_or_default();
+            calls.iter().map(|call| call["username"].clone()).collect()
+        };
+        let is_voice = component == "send_voice_msg";
+        let world = make();
+        let sent = world.post(component, &to("admin,yunchao,twin")).await;
+        assert_eq!((sent.message().as_str(), sent.invalid()), ("OK", json!([])), "{component}");
+        let everyone = if is_voice { vec!["admin", "yunchao", "twin"] } else { vec![] };
+        assert_eq!(json!(calls(&sent, "successed")), json!(everyone));
+        world.store.refuse(address);
+        let some = world.post(component, &to("admin,yunchao,twin")).await;
+        let text = format!("Some users failed to send {noun}. The following users were refused: yunchao,twin");
+        assert_eq!((some.message(), some.invalid()), (text, json!(["yunchao", "twin"])), "{component}");
+        let [made, failed] = ["successed", "failed"].map(|list| calls(&some, list));
+        let expected = if is_voice { (vec!["admin"], vec!["yunchao", "twin"]) } else { (vec![], vec![]) };
+        assert_eq!((json!(made), json!(failed)), (json!(expected.0), json!(expected.1)));
+        let nobody = world.post(component, &to("yunchao,twin")).await;
+        assert_eq!((nobody.message().as_str(), nobody.invalid()), (all, json!(["yunchao", "twin"])), "{component}");
+        // Without a channel nobody gets it either.
+        let none = World::with(|plan| plan.channels.clear()).post(component, &to("yunchao,twin")).await;
+        assert_eq!(none.invalid(), json!(["yunchao", "twin"]), "{component}");
+    }
+}
+
+#[tokio::test]
 async fn a_type_is_active_only_where_its_channel_is_configured_and_enabled() {
     let active = async |change: fn(&mut crate::world::Plan)| {
         let reply = World::with(change).post("get_msg_type", &mail(json!({}))).await;
@@ -334,7 +386,7 @@ async fn a_type_is_active_only_where_its_channel_is_configured_and_enabled() {
     let wechat = |plan: &mut crate::world::Plan| {
         let mut channel = plan.channels[1].clone();
         channel.no = hongyan_core::setup::ChannelNo(9);
-        (channel.kind, channel.default, channel.enabled) = (hongyan_core::setup::ChannelKind::Wechat, true, false);
+        (channel.kind, channel.default, channel.enabled) = (ChannelKind::Wechat, true, false);
         plan.channels.push(channel);
     };
     assert_eq!(active(wechat).await, [false, true, false, false, true], "the last is WeCom under its own name");

@@ -109,6 +109,29 @@ async fn every_way_in_that_is_refused_leaves_its_line() {
 }
 
 #[tokio::test]
+async fn trouble_with_a_service_or_a_key_is_logged_with_its_kind_and_its_setting() {
+    let (log, _guard) = Log::of_this_test();
+    let warnings = || -> Vec<Value> {
+        let lines = log.lines();
+        lines.iter().filter(|line| line["level"] == "WARN").map(|line| line["fields"].clone()).collect()
+    };
+    let says = Answer::Json(json!({"result": false, "message": "canary"}));
+    let cut = "interface response is incomplete";
+    for (answer, why) in [(says, "interface response has no users"), (Answer::Cut, cut)] {
+        let service = Peer::always(answer).await;
+        let world = World::with(|plan| plan.settings.cmsi_user_url = service.url.clone());
+        world.post("send_mail", &mail(json!({"receiver": null, "receiver__username": "canary"}))).await;
+        let warned = warnings();
+        assert_eq!((warned.len(), &warned[0]["why"]), (1, &json!(why)));
+        assert_eq!(warned[0]["message"], "the user service did not say who some people are");
+    }
+    let world = World::with(|plan| plan.settings.cmsi_jwt_key = "canary".to_owned());
+    world.post_with("send_mail", &[("X-Bkapi-JWT", "canary")], "{}").await;
+    let text = "cmsi.jwt_public_key is no RSA key in PEM form; no request by the gateway is let in";
+    assert_eq!(warnings(), [json!({"message": text})], "by the name that the setting has in a plan");
+}
+
+#[tokio::test]
 async fn a_refused_request_leaves_one_line_without_what_the_caller_wrote() {
     let (log, _guard) = Log::of_this_test();
     let world = World::new();

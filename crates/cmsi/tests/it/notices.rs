@@ -2,6 +2,7 @@
 
 use hongyan_core::{
     content::Agent,
+    delivery::Reason,
     limits,
     setup::{ChannelKind, ChannelNo},
 };
@@ -121,6 +122,65 @@ async fn everyone_who_cannot_be_reached_is_named() {
     by_account.store.refuse("wx1");
     let reply = by_account.post("send_mp_weixin", &weixin(json!({}), json!({}))).await;
     assert_eq!((reply.message().as_str(), reply.invalid()), ("WeChat message sending failed", json!(["wx1"])));
+}
+
+#[tokio::test]
+async fn wecom_names_users_only_where_it_refused_users_and_says_why() {
+    let failed = "WeChat message sending failed";
+    for (failures, text) in [
+        (
+            [(Reason::ContentRefused, "44004 empty content"), (Reason::ContentRefused, "44004 empty content")],
+            format!("{failed}, empty content"),
+        ),
+        (
+            [(Reason::ContentRefused, "no access token: 40001 invalid credential"), (Reason::ContentRefused, "")],
+            format!("{failed}, invalid credential"),
+        ),
+        (
+            [(Reason::RecipientRefused, "60111 no such user"), (Reason::ContentRefused, "44004 empty content")],
+            format!("{failed}, invalid user: wx1, no such user"),
+        ),
+        ([(Reason::RecipientRefused, "0 ok, named in invaliduser"); 2], format!("{failed}, invalid user: wx1|wx2")),
+        ([(Reason::ContentRefused, "HTTP 403 without an answer of the provider's form"); 2], failed.to_owned()),
+    ] {
+        let world = World::new();
+        for (id, (reason, words)) in ["wx1", "wx2"].into_iter().zip(failures) {
+            world.store.refuse_for(id, reason, words);
+        }
+        for (component, fields) in [("send_weixin", json!({})), ("send_qy_weixin", json!({"content": "c"}))] {
+            let mut body = weixin(json!({"receiver": "wx1,wx2"}), json!({}));
+            body.as_object_mut().expect("an object").extend(fields.as_object().expect("an object").clone());
+            let reply = world.post(component, &body).await;
+            assert_eq!((reply.message(), reply.invalid()), (text.clone(), json!(["wx1", "wx2"])));
+        }
+        // Where somebody gets it, the text is that of decision 3.
+        let some = world.post("send_weixin", &weixin(json!({"receiver": "wx1,wx3"}), json!({}))).await;
+        let refused = "Some users failed to send wechat message. The following users were refused: wx1";
+        assert_eq!(some.message(), refused);
+    }
+    // An official account never says more (section 7).
+    let by_account = World::with(account);
+    by_account.store.refuse_for("wx1", Reason::RecipientRefused, "43004 require subscribe");
+    assert_eq!(by_account.post("send_weixin", &weixin(json!({}), json!({}))).await.message(), failed);
+}
+
+#[tokio::test]
+async fn send_msg_names_its_own_fields() {
+    let world = World::new();
+    let body = msg(json!({"msg_type": "weixin", "title": "a\0b"}));
+    refused(&world, "send_msg", &body, "subject [title] Must not contain control characters").await;
+    let body = msg(json!({"msg_type": "weixin", "title": "x".repeat(2_001)}));
+    refused(&world, "send_msg", &body, "subject [title] Must not be longer than 2000 characters").await;
+}
+
+#[tokio::test]
+async fn labels_are_english_unless_another_language_is_asked_for() {
+    let world = World::new();
+    for (language, label) in [(None, "mail"), (Some(""), "mail"), (Some("en"), "mail"), (Some("en-us"), "邮件")] {
+        let headers: Vec<_> = language.map(|language| ("Blueking-Language", language)).into_iter().collect();
+        let reply = world.post_with("get_msg_type", &headers, by_app1(json!({})).to_string()).await;
+        assert_eq!(reply.json()["data"][1]["label"], json!(label), "{language:?}");
+    }
 }
 
 #[tokio::test]

@@ -34,13 +34,20 @@ async fn an_sms_names_the_first_field_that_is_wrong() {
     }
     let no_receiver = "Receiver [receiver, receiver__username] shall not be empty at the same time";
     refused("send_sms", by_app1(json!({"content": "c", "receiver": " ,; "})), no_receiver).await;
-    let long = "x".repeat(limits::TEXT_BYTES_MAX + 1);
-    let too_long = "message content [content] Must not be longer than 40000 bytes";
+    let long = "鸿".repeat(limits::SMS_CHARS_MAX + 1);
+    let too_long = "message content [content] Must not be longer than 1000 characters";
     refused("send_sms", by_app1(json!({"content": long, "receiver": "+1"})), too_long).await;
+    let longest = by_app1(json!({"content": "鸿".repeat(limits::SMS_CHARS_MAX), "receiver": "138"}));
+    assert_eq!(world().post("send_sms", &longest).await.message(), "OK");
+    for msg_type in ["sms", "voice"] {
+        let body = msg(json!({"msg_type": msg_type, "content": long}));
+        refused("send_msg", body, "content [content] Must not be longer than 1000 characters").await;
+    }
     for (receiver, wrong) in [
         (json!("138,+86138,1-2"), "+86138,1-2"),
         (json!(["13800000001", 138, null, "１３８", "13８"]), "138,None,１３８,13８"),
         (json!("1234567890123456"), "1234567890123456"),
+        (json!("0,000"), "0,000"),
     ] {
         refused("send_sms", by_app1(json!({"content": "c", "receiver": receiver})), &incorrect(wrong)).await;
     }
@@ -87,6 +94,13 @@ async fn a_voice_message_names_the_first_field_that_is_wrong() {
     let list = |items: Value| with(json!({"user_list_information": items, "receiver__username": "admin"}));
     let required = "auto voice reading info [auto_read_message] This field is required.";
     refused("send_voice_msg", by_app1(json!({"user_list_information": "x"})), required).await;
+    let long = "x".repeat(limits::SMS_CHARS_MAX + 1);
+    let too_long = "auto voice reading info [auto_read_message] Must not be longer than 1000 characters";
+    for to in [json!({"receiver__username": "admin"}), json!({"user_list_information": [{"username": "admin"}]})] {
+        let mut body = with(to);
+        body["auto_read_message"] = json!(long);
+        refused("send_voice_msg", body, too_long).await;
+    }
     let no_receiver =
         "The parameters [user_list_information and receiver__username] shall not be empty at the same time";
     for empty in [json!({}), json!({"user_list_information": [{}, null]}), json!({"receiver__username": " "})] {
@@ -103,6 +117,7 @@ async fn a_voice_message_names_the_first_field_that_is_wrong() {
             json!([{"username": "u", "mobile_phone": "1234567890123456"}, {"username": "a\u{1}b"}]),
             &incorrect("1234567890123456,a\u{1}b"),
         ),
+        (json!([{"username": "admin", "mobile_phone": "0"}]), &incorrect("0")),
     ] {
         refused("send_voice_msg", list(items), text).await;
     }
@@ -161,4 +176,34 @@ async fn every_call_is_told() {
     later.store.stop_delivering();
     let reply = later.post("send_msg", &to("admin")).await;
     assert_eq!((reply.message().as_str(), names(&reply, "successed")), ("OK", vec!["admin".into()]));
+}
+
+#[tokio::test]
+async fn a_person_with_two_numbers_is_told_of_each() {
+    let world = world();
+    world.store.refuse("+8613800000011");
+    let people = json!([
+        {"username": "zhao", "mobile_phone": "13800000010"}, {"username": "zhao", "mobile_phone": "13800000011"},
+        {"username": "qian", "mobile_phone": "13800000010"}, {"username": "sun", "mobile_phone": "13800000011"},
+    ]);
+    let body = by_app1(json!({"auto_read_message": "m", "user_list_information": people}));
+    let reply = world.post("send_voice_msg", &body).await;
+    let calls = |list: &str| -> Vec<Value> {
+        let calls = reply.json()["data"][list].as_array().expect("a list").clone();
+        calls.iter().map(|call| json!([call["username"], call["mobile_phone"]])).collect()
+    };
+    assert_eq!(calls("successed"), [json!(["zhao", "13800000010"]), json!(["qian", "13800000010"])]);
+    assert_eq!(calls("failed"), [json!(["zhao", "13800000011"]), json!(["sun", "13800000011"])]);
+    assert_eq!(reply.invalid(), json!(["zhao", "sun"]));
+    assert_eq!(reply.message(), "Some users failed to send voice. The following users were refused: zhao,sun");
+    assert_eq!(world.store.last_text().1, ["+8613800000010", "+8613800000011"], "nobody is called twice");
+}
+
+#[tokio::test]
+async fn the_number_0_is_none_and_the_directory_is_asked() {
+    let world = world();
+    let people = json!([{"username": "admin", "mobile_phone": 0}]);
+    let body = by_app1(json!({"auto_read_message": "m", "user_list_information": people}));
+    assert_eq!(world.post("send_voice_msg", &body).await.message(), "OK");
+    assert_eq!(world.store.last_text().1, ["+8613800000001"]);
 }

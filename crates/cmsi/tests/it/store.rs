@@ -1,7 +1,7 @@
 //! A store in memory that delivers at once: whatever is submitted has its outcome before the submit returns.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::{Arc, Mutex, OnceLock},
 };
 
@@ -37,7 +37,7 @@ struct Inner {
     tracks: HashMap<Id, Track>,
     keys: HashMap<(AppNo, String), ([u8; 32], Id)>,
     answers: HashMap<(AppNo, String), String>,
-    refused: HashSet<String>,
+    refused: HashMap<String, (Reason, String)>,
     tallies: HashMap<String, Tally>,
     is_slow: bool,
     trouble: Option<StoreError>,
@@ -51,7 +51,12 @@ impl FakeStore {
 
     /// From now on the provider refuses this address.
     pub fn refuse(&self, address: &str) {
-        self.lock().refused.insert(address.to_owned());
+        self.refuse_for(address, Reason::RecipientRefused, "");
+    }
+
+    /// From now on what goes to this address fails for a reason that the provider puts in these words.
+    pub fn refuse_for(&self, address: &str, reason: Reason, words: &str) {
+        self.lock().refused.insert(address.to_owned(), (reason, words.to_owned()));
     }
 
     /// From now on nothing is delivered.
@@ -114,6 +119,18 @@ impl Inner {
         self.trouble.clone().map_or(Ok(()), Err)
     }
 
+    /// The one try at a delivery that was refused.
+    fn attempts(&self, address: &str) -> Vec<Attempt> {
+        let attempt = |(_, words): &(Reason, String)| Attempt {
+            provider: ProviderNo(1),
+            started: Timestamp::from_ms(0),
+            took_ms: 1,
+            outcome: "rejected".to_owned(),
+            reply: words.clone(),
+        };
+        self.refused.get(address).map(attempt).into_iter().collect()
+    }
+
     /// The outcome of everyone of a batch.
     fn deliver(&mut self, batch: &Batch) -> Vec<Moved> {
         let mut moved = Vec::new();
@@ -121,8 +138,8 @@ impl Inner {
             let mut track = delivery.track;
             if track.state == State::Ready && !self.is_slow {
                 track.state = State::Accepted;
-                if self.refused.contains(&delivery.address) {
-                    (track.state, track.reason) = (State::Failed, Some(Reason::RecipientRefused));
+                if let Some((reason, _)) = self.refused.get(&delivery.address) {
+                    (track.state, track.reason) = (State::Failed, Some(*reason));
                 }
                 moved.push(Moved { message: batch.message.id, delivery: delivery.id, track });
             }
@@ -177,7 +194,7 @@ impl Messages for FakeStore {
                     recipient: delivery.recipient.clone(),
                     address: delivery.address.clone(),
                     track: inner.tracks[&delivery.id],
-                    attempts: Vec::new(),
+                    attempts: inner.attempts(&delivery.address),
                 })
                 .collect(),
         };
@@ -374,8 +391,8 @@ impl Limits for FakeStore {
     async fn caps_draw(&self, caps: Vec<Cap>, draws: Vec<Draw>, now: Timestamp) -> StoreResult<Vec<Drawn>> {
         let mut inner = self.lock();
         inner.check()?;
-        let draw = |draw: Draw| inner.tallies.entry(draw.key).or_default().draw(&caps, draw.amount, now);
-        Ok(draws.into_iter().map(draw).collect())
+        let draw = |draw: &Draw| inner.tallies.entry(draw.key.clone()).or_default().apply(&caps, draw, now);
+        Ok(draws.iter().map(draw).collect())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The world behind the observed cases: two apps, five people, a mail channel and a WeCom channel, and where a case needs them
+//! The world behind the observed cases: two apps, six people, a mail channel and a WeCom channel, and where a case needs them
 //! those of the other kinds.
 
 use std::sync::Arc;
@@ -107,6 +107,8 @@ fn people() -> Vec<User> {
         person("nomail", "", "", "", true),
         person("gone", "gone@bk.com", "+861", "g", false),
         person("us", "us@bk.com", "+12025550100", "us", true),
+        // Reached wherever yunchao is.
+        person("twin", "yunchao@bk.com", "+8613800000002", "wx_yun", true),
     ]
 }
 

@@ -116,6 +116,26 @@ fn an_unknown_outcome_is_repeated_only_where_that_is_promised() {
     let over =
         step(&sending, &finish(1, Outcome::Unknown), &deduplicated, NOW + Duration::from_secs(540)).expect("applies");
     assert_eq!(over.state, State::Unknown);
+    assert_eq!(after(&sending, finish(1, Outcome::PartlySent), &deduplicated).state, State::Unknown);
+    assert_eq!(after(&leased(&mail()), finish(1, Outcome::PartlySent), &mail()).state, State::Unknown);
+}
+
+#[test]
+fn a_repeat_that_comes_too_late_for_its_provider_is_not_made() {
+    let deduplicated = policy(Repeat::Deduplicated(Duration::from_secs(600)));
+    let sending = after(&leased(&deduplicated), Event::Intend { lease: 1 }, &deduplicated);
+    let again = after(&sending, finish(1, Outcome::Unknown), &deduplicated);
+    // What was put off meanwhile for other reasons may come back after the provider has forgotten the first try.
+    for (seconds, state) in [(539, State::Sending), (540, State::Unknown)] {
+        let at = NOW + Duration::from_secs(seconds);
+        let leased = step(&Track { due: NOW, ..again }, &Event::Claim, &deduplicated, at).expect("is due");
+        let intended = step(&leased, &Event::Intend { lease: 2 }, &deduplicated, at).expect("applies");
+        assert_eq!((intended.state, intended.first_try), (state, Some(NOW)), "{seconds}");
+    }
+    let first = Track { maybe_duplicate: false, ..leased(&deduplicated) };
+    let late = NOW + Duration::from_secs(6_000);
+    let intended = step(&first, &Event::Intend { lease: 1 }, &deduplicated, late).expect("applies");
+    assert_eq!(intended.state, State::Sending, "what was never sent is not late");
 }
 
 #[test]

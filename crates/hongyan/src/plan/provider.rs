@@ -64,7 +64,9 @@ pub struct ProviderPlan {
     pub repeat: Option<String>,
     /// test: how long each answer is held back. Default `0s`.
     pub delay: Option<Span>,
-    /// wecom, wechat, aliyun, tencent, tencent_voice: where the API is; absent: the provider's own address.
+    /// wecom, wechat, aliyun, tencent, tencent_voice: where the API is; absent: the provider's own address. aliyun, tencent,
+    /// tencent_voice: its host and its path are part of what is signed, so that a proxy must hand both on as they are; give none
+    /// with a path to one that takes the path off.
     pub base_url: Option<String>,
     /// wecom: the corporation's id.
     pub corp_id: Option<String>,
@@ -75,7 +77,8 @@ pub struct ProviderPlan {
     /// wecom: for how long WeCom shall drop a message that is the same as one before, at most `4h`: what may have been sent is
     /// then sent again within that time. Absent: it is never sent again, and identical messages all arrive.
     pub duplicate_check: Option<Span>,
-    /// wechat: the account's app id. tencent, tencent_voice: the SdkAppId.
+    /// wechat: the account's app id. tencent, tencent_voice: the SdkAppId. tencent: ask Tencent Cloud's support to
+    /// keep the SessionContext in the status records of SMS; without it an SMS whose outcome is unknown stays so.
     pub app_id: Option<String>,
     /// wechat: the account's secret. Sealed in the store.
     pub app_secret: Option<String>,

@@ -32,6 +32,8 @@ def answer(path, query, body):
         return {"Code": "OK", "Message": "OK", "BizId": "9006^0", "RequestId": "r"}
     if path == "/voice/":
         return {"Response": {"SendStatus": {"CallId": "c1", "SessionContext": body.get("SessionContext", "")}, "RequestId": "r"}}
+    if path == "/login/accounts/is_login/":
+        return {"result": query["bk_token"] == ["goodtoken"], "data": {"username": "admin"}}
     raise AssertionError(path)
 
 
@@ -130,6 +132,14 @@ for version in ("", "v2"):
     assert list(types)[:4] == ["weixin", "mail", "sms", "voice"], types
     assert all(types[name]["is_active"] for name in ("weixin", "mail", "sms", "voice", "wechat")), types
     assert types["weixin"]["label"] == "微信"
+
+# An app that may not name users speaks by a token of the login service.
+asks = Client(endpoint=endpoint)
+asks.update_bkapi_authorization(bk_app_code="app2", bk_app_secret="sec2", bk_token="goodtoken")
+right(asks.cmsi.send_weixin({"receiver__username": "admin", "data": notice}))
+asks.update_bkapi_authorization(bk_token="badtoken")
+reply = asks.cmsi.send_weixin({"receiver__username": "admin", "data": notice})
+assert reply["message"] == "User authentication failed, please check if the bk_token is valid", reply
 
 # The client declares neither of these two: bk-ci calls them with a client of its own, on the unversioned paths alone.
 def call(component, body):

@@ -8,9 +8,10 @@ use std::{
 };
 
 use hongyan_core::{
-    delivery::{Repeat, State},
+    cap::Cap,
+    delivery::{Reason, Repeat, State},
     message::Priority,
-    outcome::Outcome,
+    outcome::{Fault, Outcome},
     setup::{Provider, Settings, Setup},
 };
 use tokio::time::timeout;
@@ -57,6 +58,9 @@ on_both_stores!(
     calls_that_hang_hold_up_no_more_than_their_own_slots,
     the_preferred_provider_serves_again_once_it_works,
     a_stop_with_calls_that_hang_ends_in_time_and_records_them_as_unknown,
+    a_repeat_for_which_it_is_too_late_by_now_is_not_made,
+    where_another_provider_might_repeat_it_nothing_is_repeated,
+    only_what_was_sent_counts_for_a_recipient,
 );
 
 async fn a_provider_that_is_down_delays_nobody_else_and_is_probed_not_hammered(place: Place) {
@@ -195,6 +199,54 @@ async fn on_a_channel_that_cannot_repeat_the_intent_is_recorded_before_the_call(
     stub.gate.add_permits(10);
     bench.until_state(message, State::Unknown).await;
     assert_eq!(stub.calls.load(Ordering::SeqCst), 1, "never again");
+}
+
+/// What the rules stop trusting a provider's window for, before it ends, and a little more.
+const SHORT_WINDOW: Duration = Duration::from_millis(60_000 + 700);
+
+async fn a_repeat_for_which_it_is_too_late_by_now_is_not_made(place: Place) {
+    let put_off = Outcome::Deferred { after: Some(Duration::from_secs(2)), fault: Fault::Recipient };
+    let outcome = move |call| if call == 0 { Outcome::Unknown } else { put_off.clone() };
+    let stub = Arc::new(Stub { repeat: Repeat::Deduplicated(SHORT_WINDOW), ..Stub::new(OPEN, outcome) });
+    let bench = Bench::new(place, vec![Arc::clone(&stub)], 2).await;
+    bench.start();
+    let message = bench.submit(0, 1, Priority::Middle).await;
+    bench.until_state(message, State::Unknown).await;
+    assert_eq!(stub.calls.load(Ordering::SeqCst), 2, "repeated in time, and not after it was put off beyond that");
+}
+
+async fn where_another_provider_might_repeat_it_nothing_is_repeated(place: Place) {
+    let repeat = Repeat::Deduplicated(Duration::from_secs(600));
+    let stubs = [0, 1].map(|_| Arc::new(Stub { repeat, ..Stub::new(OPEN, |_| Outcome::Unknown) }));
+    let bench = Bench::new(place, stubs.to_vec(), 2).await;
+    bench.dispatcher.declare(&declared_in_order(2, 2));
+    bench.start();
+    let message = bench.submit(0, 1, Priority::Middle).await;
+    bench.until_state(message, State::Unknown).await;
+    let calls = stubs.map(|stub| stub.calls.load(Ordering::SeqCst));
+    assert_eq!(calls, [1, 0]);
+}
+
+async fn only_what_was_sent_counts_for_a_recipient(place: Place) {
+    let outcome = |call| if call < 3 { down(call) } else { accepted(call) };
+    let cap = Cap { most: 1, span: Duration::from_secs(3_600) };
+    let stub = Arc::new(Stub { repeat: Repeat::AtMostOnce, caps: Some(cap), ..Stub::new(OPEN, outcome) });
+    let bench = Bench::new(place, vec![Arc::clone(&stub)], 1).await;
+    bench.start();
+    let first = bench.submit(0, 1, Priority::Middle).await;
+    bench.until_state(first, State::Accepted).await;
+    let second = bench.submit(0, 1, Priority::Middle).await;
+    bench
+        .until("the second to be held back", async || {
+            let track = bench.track(second).await;
+            track.state == State::Ready && track.reason == Some(Reason::Throttled)
+        })
+        .await;
+    assert_eq!(
+        stub.calls.load(Ordering::SeqCst),
+        4,
+        "three that came to nothing, one that arrived, none of the second"
+    );
 }
 
 async fn a_message_that_kills_its_node_is_set_aside_and_its_neighbours_are_not(mut place: Place) {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use crate::support::{
+    place::{Place, on_both_stores},
     server::{Home, plan, smtp},
     sink::{Manners, Sink},
 };
@@ -50,10 +51,15 @@ fn every_channel(port: u16) -> String {
     let url = format!("http://127.0.0.1:{port}");
     format!(
         r#"
+[settings]
+cmsi.login_url = "{url}"
 [[app]]
 code = "app1"
 secret = "sec1"
 trusted = true
+[[app]]
+code = "app2"
+secret = "sec2"
 [[user]]
 code = "admin"
 email = "admin@bk.com"
@@ -120,11 +126,11 @@ providers = ["account"]
     )
 }
 
-#[test]
-fn the_unmodified_blueking_client_drives_every_component() {
+on_both_stores!(the_unmodified_blueking_client_drives_every_component);
+
+fn the_unmodified_blueking_client_drives_every_component(mut place: Place) {
     let port = free_port();
-    let home = Home::new();
-    let server = home.start(&every_channel(port));
+    let server = place.start(&every_channel(port));
     script("bkapi_components.py", &[&format!("http://{}", server.address), &port.to_string()]);
 }
 

@@ -2,6 +2,7 @@
 //! Whoever judges stands outside the node: the sinks count, not our own tables.
 
 mod accounts;
+mod apps;
 mod backup;
 mod cluster;
 mod commands;

@@ -68,8 +68,12 @@ impl Operation for Erase {
                     ids.push(message.get());
                     bodies.push(content.to_bytes());
                 }
-                Err(error) => {
-                    tracing::error!(%message, %error, "what a message says is damaged, so its secret cannot be erased")
+                Err(_) => {
+                    // The secret must not stay, and nothing else can be read of it either.
+                    tracing::error!(%message, "what a message says is damaged: all of it is erased with its secret");
+                    let (ids, bodies) = contents.entry(i16::from(message.bucket())).or_default();
+                    ids.push(message.get());
+                    bodies.push(Vec::new());
                 }
             }
         }

@@ -1,5 +1,5 @@
-//! Forgetting history: whole days of it, never one with something open in it or before it; and idempotency keys, tallies of caps
-//! and tokens of accounts whose time is over. Several nodes may do so at once.
+//! Forgetting history: whole days of it, never one with something open in it or before it; and idempotency keys, tallies of caps,
+//! access tokens of providers and tokens of accounts whose time is over. Several nodes may do so at once.
 
 use hongyan_core::{store::StoreResult, time::Timestamp};
 
@@ -10,7 +10,7 @@ use crate::{
     retry::again,
     schema::KEPT_BY_DAY,
     session::{Param, Query, Session},
-    sql::{account, cold, history, page, plan, quota, read},
+    sql::{account, cold, history, page, plan, quota, read, token},
     trouble::{Outcome, Trouble},
 };
 
@@ -31,9 +31,10 @@ async fn prune_told(engine: &Engine, before: Timestamp, limit: usize, now: Times
     engine.days.make_all(&engine.pool, today..=today + DAYS_AHEAD).await?;
     let keys_left = again(|| forget(engine, read::KEYS_OVER, read::KEYS_FORGET, limit, now)).await?;
     let tallies_left = again(|| forget(engine, quota::TALLIES_OVER, quota::TALLIES_FORGET, limit, now)).await?;
-    let tokens_left = again(|| forget(engine, account::TOKENS_OVER, account::TOKENS_FORGET, limit, now)).await?;
+    let account_tokens_left = again(|| forget(engine, account::TOKENS_OVER, account::TOKENS_FORGET, limit, now)).await?;
+    let tokens_left = again(|| forget(engine, token::TOKENS_OVER, token::TOKENS_FORGET, limit, now)).await?;
     let days_left = day_forget(engine, before).await?;
-    Ok(keys_left || tallies_left || tokens_left || days_left)
+    Ok([keys_left, tallies_left, account_tokens_left, tokens_left, days_left].contains(&true))
 }
 
 /// Forgets rows whose time is over, at most `limit`; answers whether more are left. One statement says how many there are in a

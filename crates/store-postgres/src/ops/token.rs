@@ -13,7 +13,7 @@ use tokio_postgres::Row as SqlRow;
 use super::quota::name;
 use crate::{
     engine::{Engine, Operation, Transaction},
-    session::Query,
+    session::{Param, Query},
     sql::token,
     trouble::{Outcome, Trouble},
 };
@@ -81,7 +81,9 @@ impl<F> OnToken<F> {
         let kept = row.kept.as_ref();
         let version = kept.map(|kept| kept.version.cast_signed());
         let (sealed, expires) = (kept.map(|kept| kept.sealed.as_str()), kept.map(|kept| kept.expires.ms()));
-        tx.db.execute(token::TOKEN_WRITE, &[&bucket, &self.key, &turn, &until, &version, &sealed, &expires]).await?;
+        let over = row.over().ms();
+        let params: [Param<'_>; 8] = [&bucket, &self.key, &turn, &until, &version, &sealed, &expires, &over];
+        tx.db.execute(token::TOKEN_WRITE, &params).await?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Deliveries whose outcome nobody knows.
 
-use hongyan_core::{id::Id, setup::ChannelNo, store::Doubt, time::Timestamp};
+use hongyan_core::{id::Id, outcome, setup::ChannelNo, store::Doubt, time::Timestamp};
 use tokio_postgres::Row as SqlRow;
 
 use crate::{
@@ -36,9 +36,9 @@ pub(crate) async fn doubts(
 
 fn doubt_read(row: &SqlRow) -> Outcome<Doubt> {
     let tries = attempts_decode(row.try_get(2)?)?;
-    let (provider, at) = match tries.last() {
-        Some(last) => (Some(last.provider), last.started),
-        None => (None, Timestamp::from_ms(row.try_get(3)?)),
-    };
+    let last = tries.last();
+    // After any other outcome it was tried once more, and the node died before it could say by whom.
+    let provider = last.filter(|last| last.outcome == outcome::Outcome::Unknown.as_str()).map(|last| last.provider);
+    let at = last.map_or(Timestamp::from_ms(row.try_get(3)?), |last| last.started);
     Ok(Doubt { delivery: id_read(row, 0)?, address: row.try_get(1)?, provider, at })
 }

@@ -46,7 +46,7 @@ SELECT 5, i, i, i, 1, 1, CASE WHEN g % 500 = 5 THEN 1073741826 WHEN g % 5 = 0 TH
 FROM (SELECT g, (215000000000 - g::bigint * 150000 << 22) + 5 AS i FROM generate_series(1, 50000) g) x;
 INSERT INTO erasure SELECT 5, (215000000000 + g << 22) + 5 FROM generate_series(0, 50000) g;
 INSERT INTO tally SELECT 5, 'member/' || g, '', g FROM generate_series(0, 50000) g;
-INSERT INTO access_token SELECT 5, 'wecom/' || g, 1 FROM generate_series(0, 5000) g;
+INSERT INTO access_token (bucket, key, turn, over) SELECT 5, 'wecom/' || g, 1, g FROM generate_series(0, 5000) g;
 INSERT INTO account
 SELECT 5, 'account ' || g, g, 1, 'hash', 'user', 5, 20, true, true, '', '', '', 0 FROM generate_series(1, 5000) g;
 INSERT INTO account_contact SELECT 5, 0, '138' || g, 'account ' || g FROM generate_series(1, 5000) g;
@@ -117,7 +117,9 @@ fn cases_beside() -> Vec<Case> {
         case("tallies_forget", quota::TALLIES_FORGET, "5, 30000, 100".to_owned(), 2_000),
         case("token", token::TOKEN, "5, 'wecom/7'".to_owned(), 10),
         case("token_lock", token::TOKEN_LOCK, "5, 'wecom/7'".to_owned(), 10),
-        case("token_write", token::TOKEN_WRITE, "5, 'wecom/7', 2, 1, 1, 'x', 1".to_owned(), 50),
+        case("token_write", token::TOKEN_WRITE, "5, 'wecom/7', 2, 1, 1, 'x', 1, 1".to_owned(), 50),
+        case("tokens_over", token::TOKENS_OVER, "5, 10, 100".to_owned(), 10),
+        case("tokens_forget", token::TOKENS_FORGET, "5, 10, 100".to_owned(), 100),
     ]
 }
 

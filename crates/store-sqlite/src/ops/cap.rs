@@ -34,14 +34,15 @@ impl Operation for CapsDraw {
         tx.memory.see(self.now);
         let mut drawings: HashMap<&str, Drawing> = HashMap::with_capacity(self.draws.len());
         let mut answers = Vec::with_capacity(self.draws.len());
-        for Draw { key, amount } in &self.draws {
+        for draw in &self.draws {
+            let key = &draw.key;
             let drawing = match drawings.entry(key) {
                 std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
                 std::collections::hash_map::Entry::Vacant(new) => {
                     new.insert(Drawing { tally: tally_read(tx.db, key)?, grew: false })
                 }
             };
-            let drawn = drawing.tally.draw(&self.caps, *amount, self.now);
+            let drawn = drawing.tally.apply(&self.caps, draw, self.now);
             drawing.grew |= drawn == Drawn::Yes;
             answers.push(drawn);
         }

@@ -1,5 +1,5 @@
 //! Forgetting history: old messages in the order of their ids, a few at a time, never one with an open delivery; and
-//! idempotency keys, tallies and tokens of accounts whose time is over.
+//! idempotency keys, tallies, access tokens of providers and tokens of accounts whose time is over.
 
 use hongyan_core::{id::Id, limits, setup::AppNo, time::Timestamp};
 use rusqlite::{Connection, params};
@@ -24,9 +24,10 @@ impl Operation for Prune {
         tx.memory.see(self.now);
         let keys = keys_forget(tx.db, self.now, self.limit)?;
         let tallies = tallies_forget(tx.db, self.now, self.limit)?;
+        let account_tokens = account_tokens_forget(tx.db, self.now, self.limit)?;
         let tokens = tokens_forget(tx.db, self.now, self.limit)?;
         let messages = self.messages_forget(tx)?;
-        Ok([keys, tallies, tokens, messages].into_iter().any(|forgotten| forgotten >= self.limit))
+        Ok([keys, tallies, account_tokens, tokens, messages].into_iter().any(|forgotten| forgotten >= self.limit))
     }
 }
 
@@ -77,9 +78,16 @@ fn tallies_forget(db: &Connection, now: Timestamp, limit: usize) -> Outcome<usiz
 }
 
 /// Forgets tokens of accounts that count no more, at most `limit`; answers how many.
-fn tokens_forget(db: &Connection, now: Timestamp, limit: usize) -> Outcome<usize> {
+fn account_tokens_forget(db: &Connection, now: Timestamp, limit: usize) -> Outcome<usize> {
     let over = "DELETE FROM account_token WHERE hash IN \
                 (SELECT hash FROM account_token INDEXED BY account_token_expires WHERE expires <= ?1 LIMIT ?2)";
+    Ok(db.prepare_cached(over)?.execute(params![now.ms(), i64::try_from(limit).unwrap_or(i64::MAX)])?)
+}
+
+/// Forgets access tokens that serve nobody any more, at most `limit`; answers how many.
+fn tokens_forget(db: &Connection, now: Timestamp, limit: usize) -> Outcome<usize> {
+    let over = "DELETE FROM access_token WHERE key IN \
+                (SELECT key FROM access_token INDEXED BY access_token_over WHERE over <= ?1 LIMIT ?2)";
     Ok(db.prepare_cached(over)?.execute(params![now.ms(), i64::try_from(limit).unwrap_or(i64::MAX)])?)
 }
 

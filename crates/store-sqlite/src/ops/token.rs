@@ -70,14 +70,17 @@ fn changed<T>(db: &Connection, key: &str, change: impl FnOnce(&mut TokenRow) -> 
     let answer = change(&mut row);
     if row != before {
         let kept = row.kept.as_ref();
-        db.prepare_cached("INSERT OR REPLACE INTO access_token VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
-            key,
-            kept.map(|kept| number(kept.version)),
-            kept.map(|kept| &kept.sealed),
-            kept.map(|kept| kept.expires.ms()),
-            number(row.turn),
-            row.turn_until.map(Timestamp::ms),
-        ])?;
+        db.prepare_cached("INSERT OR REPLACE INTO access_token VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(
+            params![
+                key,
+                kept.map(|kept| number(kept.version)),
+                kept.map(|kept| &kept.sealed),
+                kept.map(|kept| kept.expires.ms()),
+                number(row.turn),
+                row.turn_until.map(Timestamp::ms),
+                row.over().ms(),
+            ],
+        )?;
     }
     Ok(answer)
 }

@@ -5,10 +5,10 @@ use std::{ops::RangeInclusive, sync::LazyLock};
 
 use hongyan_core::{
     address::Phone,
-    channel::{Parcel, Question},
+    channel::{self, Parcel},
     delivery::Receipt,
     id::Id,
-    outcome::{Outcome, Verdict},
+    outcome::{Outcome, Receipts, Verdict},
     time::Timestamp,
 };
 use serde_json::Value;
@@ -16,7 +16,6 @@ use serde_json::Value;
 use super::super::{Answer, GATEWAY, Refusal};
 use crate::{
     cloud::{
-        calendar::seconds,
         codes::{Class, Codes},
         taken,
     },
@@ -25,10 +24,6 @@ use crate::{
 
 const TABLE: &str = include_str!("../sms.tsv");
 static CODES: LazyLock<Codes> = LazyLock::new(|| Codes::parse(&[GATEWAY, TABLE]));
-
-/// Where the provider keeps no context of a call, a record may be of another text to the same number. It is taken for ours only
-/// where it alone was received between so many seconds before and after the call.
-const ALONE_WITHIN_S: RangeInclusive<i64> = -10..=120;
 
 /// What an answer says.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,7 +66,8 @@ pub(super) fn results(reply: &Reply, phones: &[&Phone], secrets: &[&str], now: T
 fn result_of(result: &Value, reply: &Reply, secrets: &[&str], now: Timestamp) -> Verdict {
     let Some(said) = Refusal::read(result) else { return missing() };
     if CODES.class(&said.code) == Some(Class::Taken) {
-        return taken(result["SerialNo"].as_str().unwrap_or_default(), said.said(secrets));
+        let serial = result["SerialNo"].as_str().unwrap_or_default();
+        return taken(serial, Receipts::Expected, said.said(secrets));
     }
     said.verdict(&CODES, reply.status, secrets, now)
 }
@@ -87,25 +83,26 @@ fn is_for(number: &Value, phone: &Phone) -> bool {
     digits == phone.digits() || phone.mainland() == Some(digits)
 }
 
-/// Reads an answer to `PullSmsSendStatusByPhoneNumber`.
-pub(super) fn receipt(reply: &Reply, phone: &Phone, question: &Question) -> Option<Receipt> {
-    let Answer::Done(response) = Answer::read(reply) else { return None };
-    let records = response["PullSmsSendStatusSet"].as_array()?.iter();
-    let ours: Vec<&Value> = records.filter(|record| is_for(&record["PhoneNumber"], phone)).collect();
-    let context = |record: &Value| record["SessionContext"].as_str().unwrap_or_default().to_owned();
-    let by_context = ours.iter().find(|record| names(&context(record), question.delivery));
-    let record = by_context.or_else(|| {
-        let is_near = |record: &Value| {
-            let received = record["UserReceiveTime"].as_i64();
-            received.is_some_and(|received| ALONE_WITHIN_S.contains(&(received - seconds(question.at))))
-        };
-        let mut near = ours.iter().filter(|record| context(record).is_empty() && is_near(record));
-        near.next().filter(|_| near.next().is_none())
-    })?;
-    match record["ReportStatus"].as_str()? {
-        "SUCCESS" => Some(Receipt::Delivered),
-        "FAIL" => Some(Receipt::Undelivered),
-        _ => None,
+/// Reads an answer to `PullSmsSendStatusByPhoneNumber`, which says of a delivery what a record with its context does. A record
+/// without one may be of any text to the same number.
+pub(super) fn found(reply: &Reply, phone: &Phone, delivery: Id) -> channel::Answer {
+    let response = match Answer::read(reply) {
+        Answer::Done(response) => response,
+        // What is wrong with this number is no reason not to ask about others.
+        Answer::Refused(refusal) if matches!(CODES.class(&refusal.code), Some(Class::Recipient(_) | Class::Content)) => {
+            return channel::Answer::NotKnown;
+        }
+        Answer::Refused(_) | Answer::Foreign => return channel::Answer::NoAnswer,
+    };
+    let mut records = response["PullSmsSendStatusSet"].as_array().map(Vec::as_slice).unwrap_or_default().iter();
+    let is_ours = |record: &&Value| {
+        let context = record["SessionContext"].as_str().unwrap_or_default();
+        is_for(&record["PhoneNumber"], phone) && names(context, delivery)
+    };
+    match records.find(is_ours).and_then(|record| record["ReportStatus"].as_str()) {
+        Some("SUCCESS") => channel::Answer::Known(Receipt::Delivered),
+        Some("FAIL") => channel::Answer::Known(Receipt::Undelivered),
+        _ => channel::Answer::NotKnown,
     }
 }
 

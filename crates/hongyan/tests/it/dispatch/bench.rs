@@ -11,7 +11,8 @@ use std::{
 
 use async_trait::async_trait;
 use hongyan_core::{
-    channel::{Channel, Parcel},
+    cap::Cap,
+    channel::{Channel, Parcel, RecipientCaps},
     content::{Body, Content, Mail},
     delivery::{Policy, Repeat, State, Track},
     id::{Id, IdSource},
@@ -56,6 +57,8 @@ pub struct Stub {
     pub panics: bool,
     /// So many calls, the first ones, never end.
     pub hang_first: usize,
+    /// How often one recipient may be reached.
+    pub caps: Option<Cap>,
 }
 
 impl Stub {
@@ -70,6 +73,7 @@ impl Stub {
             sent: Mutex::default(),
             panics: false,
             hang_first: 0,
+            caps: None,
         }
     }
 
@@ -90,6 +94,10 @@ pub fn down(_: usize) -> Outcome {
 impl Channel for Stub {
     fn policy(&self) -> Policy {
         Policy { repeat: self.repeat, retry: RetrySchedule::of([Duration::from_millis(50)]) }
+    }
+
+    fn recipient_caps(&self, _: &Content) -> Option<RecipientCaps> {
+        self.caps.map(|cap| RecipientCaps { caps: vec![cap], amount: 1, scope: String::new() })
     }
 
     async fn send(&self, parcel: &Parcel) -> Vec<Verdict> {

@@ -26,6 +26,15 @@ impl Place {
         Self::Postgres(Box::new(Fleet::new(postgres::shared().fresh_schema(), String::new())))
     }
 
+    /// Lets the word of a proxy count from the next start on.
+    pub fn trust(&mut self, proxy: &str) {
+        let home = match self {
+            Self::Embedded(home) => home,
+            Self::Postgres(fleet) => &mut fleet.home,
+        };
+        home.proxy = Some(proxy.to_owned());
+    }
+
     /// Where its files are.
     pub fn home(&self) -> &Home {
         match self {

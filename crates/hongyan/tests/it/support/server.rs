@@ -25,6 +25,8 @@ pub const ADMIN: &str = "test-admin-token";
 /// A place where a node lives: it outlives the processes that run in it.
 pub struct Home {
     pub dir: TempDir,
+    /// A proxy whose word counts.
+    pub proxy: Option<String>,
 }
 
 /// A running node. Dropping it kills it.
@@ -36,7 +38,7 @@ pub struct Server {
 
 impl Home {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a directory") }
+        Self { dir: tempfile::tempdir().expect("a directory"), proxy: None }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -49,8 +51,10 @@ impl Home {
     }
 
     fn configure(&self) -> PathBuf {
+        let proxies: Vec<&str> = self.proxy.as_deref().into_iter().collect();
         let config = format!(
-            "listen = \"127.0.0.1:0\"\nstore = \"sqlite:{0}/hongyan.db\"\nsecret_file = \"{0}/master.key\"\nadmin_token = \"{ADMIN}\"\n",
+            "listen = \"127.0.0.1:0\"\nstore = \"sqlite:{0}/hongyan.db\"\nsecret_file = \"{0}/master.key\"\nadmin_token = \"{ADMIN}\"\n\
+             trusted_proxies = {proxies:?}\n",
             self.dir.path().display()
         );
         self.write("hongyan.toml", &config)

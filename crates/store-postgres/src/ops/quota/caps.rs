@@ -65,7 +65,7 @@ impl Operation for CapsDraw<'_> {
         let mut drawn = Vec::with_capacity(self.draws.len());
         for draw in self.draws {
             let Some(tally) = tallies.get_mut(draw.key.as_str()) else { return Ok(None) };
-            let answer = tally.draw(self.caps, draw.amount, self.now);
+            let answer = tally.apply(self.caps, draw, self.now);
             if answer == Drawn::Yes {
                 moved.insert(&draw.key);
             }
