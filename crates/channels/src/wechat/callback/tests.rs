@@ -15,7 +15,7 @@ fn callback(aes_key: Option<&str>) -> Callback {
     let keys = WechatCallback {
         secret: Secret::new("s"),
         token: Secret::new(TOKEN),
-        aes_key: aes_key.map(|key| Secret::new(key)),
+        aes_key: aes_key.map(Secret::new),
     };
     Callback::new(APP_ID, &keys).expect("a key")
 }
