@@ -3,6 +3,7 @@
 
 mod accounts;
 mod backup;
+mod callbacks;
 mod cluster;
 mod commands;
 mod database;
