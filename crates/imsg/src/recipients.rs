@@ -261,6 +261,6 @@ mod tests {
             let details: Vec<Value> = wrong.iter().map(|name| told(name, Code::Recipient)).collect();
             Err(Reply::details(Code::Recipient, details))
         };
-        assert_eq!(read(r#"["13800000001", 5, null, [], " ", "a\n"]"#), named(&["5", "null", "[…]", " ", "a\n"]));
+        assert_eq!(read(r#"["13800000001", 5, null, [], " ", "a\nb"]"#), named(&["5", "null", "[…]", " ", "a\nb"]));
     }
 }
