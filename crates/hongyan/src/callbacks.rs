@@ -128,18 +128,17 @@ impl Callbacks {
         let Some(caller) = caller else { return nothing() };
         let query = Query::parse(request.uri().query().unwrap_or_default());
         if let Err(refused) = caller.callback.admit(&query, self.clock.now()) {
-            return refusal(&caller, refused);
+            return refusal(&caller, refused).into_response();
         }
         match *request.method() {
             Method::GET => text("text/plain; charset=utf-8", query.echostr),
-            Method::POST => self.take(&caller, &query, request.into_body()).await.unwrap_or_else(|answer| answer),
+            Method::POST => self.take(&caller, &query, request.into_body()).await.into_response(),
             _ => Problem::method_not_allowed().into_response(),
         }
     }
 
-    async fn take(&self, caller: &Caller, query: &Query, body: Body) -> Result<Response, Response> {
-        let body = timeout(BODY_WAIT, whole(body)).await.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT));
-        let body = body.map_err(IntoResponse::into_response)?;
+    async fn take(&self, caller: &Caller, query: &Query, body: Body) -> Result<Response, StatusCode> {
+        let body = timeout(BODY_WAIT, whole(body)).await.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT))?;
         let event = caller.callback.read(query, &body).map_err(|refused| refusal(caller, refused))?;
         let told = timeout(STORE_WAIT, self.act(caller, &event)).await;
         match told.unwrap_or_else(|_| Err(StoreError::Busy(String::new()))) {
@@ -148,7 +147,7 @@ impl Callbacks {
             Err(error) => {
                 // The store's words may name what was to be kept.
                 tracing::error!(provider = caller.provider.code, why = kind(&error), "a callback could not be kept");
-                Err(StatusCode::INTERNAL_SERVER_ERROR.into_response())
+                Err(StatusCode::INTERNAL_SERVER_ERROR)
             }
         }
     }
@@ -174,10 +173,10 @@ impl Callbacks {
         }
     }
 
-    fn say(&self, caller: &Caller, event: &Event, words: &str) -> Result<Response, Response> {
+    fn say(&self, caller: &Caller, event: &Event, words: &str) -> Result<Response, StatusCode> {
         let failed = |error: anyhow::Error| {
             tracing::error!(provider = caller.provider.code, error = format!("{error:#}"), "an answer cannot be made");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            StatusCode::INTERNAL_SERVER_ERROR
         };
         let random = random_token().map_err(failed)?;
         let random = random.as_bytes().first_chunk().copied().unwrap_or_default();
@@ -186,13 +185,13 @@ impl Callbacks {
     }
 }
 
-fn refusal(caller: &Caller, refused: Refused) -> Response {
+/// Says why a call is not taken, and the status of that.
+fn refusal(caller: &Caller, refused: Refused) -> StatusCode {
     tracing::warn!(provider = caller.provider.code, why = %refused, "a callback is refused");
-    let status = match refused {
+    match refused {
         Refused::Signature | Refused::Time => StatusCode::FORBIDDEN,
         Refused::Plain | Refused::NoKey | Refused::Envelope | Refused::Message => StatusCode::BAD_REQUEST,
-    };
-    status.into_response()
+    }
 }
 
 fn text(kind: &'static str, body: String) -> Response {
