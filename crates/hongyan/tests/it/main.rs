@@ -10,6 +10,7 @@ mod database;
 mod dispatch;
 mod faults;
 mod http;
+mod imsg;
 mod interop;
 mod kill;
 mod mail;
