@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use hongyan_core::{
-    account::Follower,
+    account::{Follower, TAG_PREFIX},
     address::{AccountId, Address, EmailAddress, MAINLAND, Phone},
     delivery::Reason,
     limits,
@@ -24,8 +24,6 @@ use crate::{
 
 /// Recipients that one call may name.
 const MAX: usize = limits::PAGE_RECIPIENTS_MAX;
-/// What a tag begins with.
-const TAG: &str = "iMSG-";
 /// How much of what is no recipient is told again, in characters.
 const NAMED_MAX: usize = limits::ADDRESS_BYTES_MAX;
 
@@ -137,7 +135,7 @@ fn form(method: Method, name: &str) -> Form {
     let address = match method {
         Method::Sms => phone(name).map(Address::Phone),
         Method::Smtp => EmailAddress::parse(name).ok().map(Address::Email),
-        Method::Wechat if name.starts_with(TAG) => return tag(name).map_or(Form::Nothing, Form::Tag),
+        Method::Wechat if name.starts_with(TAG_PREFIX) => return tag(name).map_or(Form::Nothing, Form::Tag),
         Method::Wechat => openid(name).map(Address::Account),
     };
     let is_code = !name.is_empty() && name.len() <= limits::ADDRESS_BYTES_MAX && !text::has_control(name);
@@ -158,7 +156,7 @@ fn phone(name: &str) -> Option<Phone> {
 
 /// `iMSG-10001`.
 fn tag(name: &str) -> Option<u32> {
-    let digits = name.strip_prefix(TAG)?;
+    let digits = name.strip_prefix(TAG_PREFIX)?;
     let is_number = digits.bytes().all(|digit| digit.is_ascii_digit()) && !digits.starts_with('0');
     digits.parse().ok().filter(|_| is_number)
 }
