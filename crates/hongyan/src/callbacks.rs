@@ -158,6 +158,10 @@ impl Callbacks {
         match event.act {
             Act::AskedForTag => {
                 let (follower, is_new) = self.followers.follower_tag(no, openid).await?;
+                if !follower.subscribed {
+                    // Who clicks follows, whether or not their coming back was told.
+                    self.followers.follower_subscribed(no, follower.openid, true).await?;
+                }
                 Ok(Some(tag_words(follower.tag, is_new)))
             }
             Act::Subscribed => {

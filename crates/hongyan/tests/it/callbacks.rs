@@ -157,7 +157,9 @@ fn a_follower_gets_a_tag_and_is_reached_by_it(mut place: Place) {
     assert_eq!(provider.asked(SEND).len(), 1);
     assert_eq!(told(&call(&server, CALLBACK, &happened(first, "subscribe")), first), WELCOME);
     assert_eq!(send(), 0);
+    call(&server, CALLBACK, &happened(first, "unsubscribe"));
     assert_eq!(told(&call(&server, CALLBACK, &click(first)), first), "您已经有iMSG账号了：iMSG-10001");
+    assert_eq!(send(), 0, "who clicks follows");
     assert!(!server.log().concat().contains("canary"), "no openid in the log");
 }
 
