@@ -79,6 +79,9 @@ async fn people_of_the_directory() {
         assert_eq!(world.send(json!({"method": method, "to": " zhang ", "content": content})).await.code(), 0);
         assert_eq!(world.store.last().1, [address]);
     }
+    let wechat = json!({"method": "wechat", "to": ["olivia", "o_else"], "content": "t"});
+    assert_eq!(world.send(wechat).await.code(), 0);
+    assert_eq!(world.store.last().1, ["o_olivia", "o_else"], "a code that looks like an openid");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A deployment with the three channels, an administrator `admin`/`123`, the document's user and a directory of three.
+//! A deployment with the three channels, an administrator `admin`/`123`, the document's user and a directory of four.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -105,6 +105,7 @@ fn people() -> Vec<User> {
     };
     vec![
         person("zhang", "zhang@163.com", "+8613800000007", "o_zhang", true),
+        person("olivia", "olivia@163.com", "", "o_olivia", true),
         person("mailonly", "m@163.com", "", "", true),
         person("gone", "gone@163.com", "+8613800000008", "o_gone", false),
     ]
