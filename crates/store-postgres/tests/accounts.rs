@@ -10,7 +10,7 @@ use std::{
 use futures_util::future::{join_all, join3};
 use hongyan_core::{
     account::{AccountAdded, AccountChange, AccountNo, FIRST_TAG, Profile, Role},
-    delivery::{Event, State},
+    delivery::{Event, Reason, State, Track},
     history::HistoryFilter,
     id::Id,
     message::Idempotency,
@@ -340,6 +340,31 @@ async fn a_history_shows_each_row_once_while_rows_move() {
     let page = nodes[1].history(HistoryFilter::default(), 0, 10).await.expect("lists");
     assert_eq!((page.total, page.rows.len()), (0, 0));
     assert_eq!(sql(&url, "SELECT count(*) FROM sent").as_deref(), Ok("0"));
+}
+
+/// Where one bucket has most of what a filter selects, it is counted as far as where each has its share.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_filter_selects_is_counted_wherever_it_lies() {
+    let (_, nodes) = three_nodes().await;
+    let now = nodes[0].clock().now();
+    let rows = |account: u32| if account == 1 { 7_500 } else { 2 };
+    for (n, account) in [1, 2, 3].into_iter().enumerate() {
+        for begin in (0..rows(account)).step_by(750) {
+            let mut batch = ask(&nodes[n], AccountNo(account), (rows(account) - begin).min(750), 0, now);
+            batch.admission = None;
+            for delivery in &mut batch.page {
+                delivery.track = Track::skipped(Reason::OverLimit, now, batch.message.expires);
+            }
+            assert_eq!(nodes[n].submit(batch, now).await, Ok(Submitted::Stored));
+        }
+    }
+    let buckets: BTreeSet<u8> = (1..=3).map(|account| AccountNo(account).bucket()).collect();
+    assert_eq!(buckets.len(), 3, "each lies apart");
+    let all = HistoryFilter { failed: Some(true), ..HistoryFilter::default() };
+    let page = nodes[0].history(all.clone(), 0, 3).await.expect("lists");
+    assert_eq!((page.total, page.rows.len()), (7_504, 3));
+    let deep = nodes[1].history(all, 7_503, 9).await.expect("lists");
+    assert_eq!((deep.total, deep.rows.len()), (7_504, 1));
 }
 
 /// Who comes late with the truth about what was cancelled changes nothing.

@@ -219,33 +219,69 @@ impl Found {
         span: &Span,
         wanted: u64,
     ) -> Outcome<()> {
-        let between = Between::new(span, filter);
-        let looked_at = if filter.is_plain() { wanted } else { wanted.max(COUNTED_MAX) };
+        let asked = Asked::new(span, filter);
+        let most = if filter.is_plain() { wanted } else { wanted.max(COUNTED_MAX) };
+        // Where every bucket has something, a share of each is counted far enough.
+        let share = most.min(wanted.max(2 * COUNTED_MAX / wide(buckets.len().max(1))));
+        let mut answers = asked.of(db, buckets, wanted, share).await?;
+        let count: u64 = answers.iter().map(|answer| answer.count).sum();
+        if share < most && self.count + count < COUNTED_MAX {
+            let places: Vec<usize> = (0..answers.len()).filter(|place| answers[*place].count >= share).collect();
+            let buckets: Vec<i16> = places.iter().map(|place| buckets[*place]).collect();
+            for (place, answer) in places.into_iter().zip(asked.of(db, &buckets, wanted, most).await?) {
+                answers[place] = answer;
+            }
+        }
+        for answer in answers {
+            self.count += answer.count;
+            self.ids.extend(answer.ids);
+        }
+        Ok(())
+    }
+}
+
+/// What is asked of buckets.
+struct Asked {
+    between: Between,
+    channels: Option<Vec<i32>>,
+    recipient: Option<String>,
+    states: Option<Vec<i16>>,
+    app: Option<i32>,
+}
+
+impl Asked {
+    fn new(span: &Span, filter: &HistoryFilter) -> Self {
+        let channels = filter.channels.as_ref();
+        Self {
+            between: Between::new(span, filter),
+            channels: channels.map(|channels| channels.iter().map(|channel| signed(channel.0)).collect()),
+            // PostgreSQL's texts cannot hold NUL.
+            recipient: filter.recipient.as_ref().map(|recipient| recipient.replace('\0', "\u{fffd}")),
+            states: filter.failed.map(|failed| states(failed).map(state_number).collect()),
+            app: filter.account.map(|account| signed(account.as_app().0)),
+        }
+    }
+
+    /// What each of these buckets has: the first `wanted`, and how many there are, as far as `looked_at`.
+    async fn of(&self, db: &Session, buckets: &[i16], wanted: u64, looked_at: u64) -> Outcome<Vec<Found>> {
         // A count comes with the first row.
         let [wanted, looked_at] = [wanted.max(1), looked_at].map(|count| i64::try_from(count).unwrap_or(i64::MAX));
-        let channels: Option<Vec<i32>> =
-            filter.channels.as_ref().map(|channels| channels.iter().map(|channel| signed(channel.0)).collect());
-        // PostgreSQL's texts cannot hold NUL.
-        let recipient = filter.recipient.as_ref().map(|recipient| recipient.replace('\0', "\u{fffd}"));
-        let states: Option<Vec<i16>> = filter.failed.map(|failed| states(failed).map(state_number).collect());
-        let app = filter.account.map(|account| signed(account.as_app().0));
         let query = |bucket| {
-            let Between { from, to, since, before, sure_from, sure_to } = &between;
+            let Self { between, channels, recipient, states, app } = self;
+            let Between { from, to, since, before, sure_from, sure_to } = between;
             let mut params: Vec<Param<'_>> =
-                vec![bucket as _, from as _, to as _, &looked_at as _, &channels as _, &recipient as _];
-            params.extend([&states as Param<'_>, since as _, before as _, sure_from as _, sure_to as _, &wanted as _]);
+                vec![bucket as _, from as _, to as _, &looked_at as _, channels as _, recipient as _];
+            params.extend([states as Param<'_>, since as _, before as _, sure_from as _, sure_to as _, &wanted as _]);
             params.extend(app.as_ref().map(|app| app as Param<'_>));
             Query { sql: if app.is_some() { sql::OWN } else { sql::ALL_ACCOUNTS }, params }
         };
-        for rows in db.query_all(&buckets.iter().map(query).collect::<Vec<_>>()).await? {
-            if let Some(first) = rows.first() {
-                self.count += first.try_get::<_, i64>(1)?.unsigned_abs();
-            }
-            for row in &rows {
-                self.ids.push(id_read(row, 0)?);
-            }
-        }
-        Ok(())
+        let answers = db.query_all(&buckets.iter().map(query).collect::<Vec<_>>()).await?;
+        let found = answers.iter().map(|rows| {
+            let ids = rows.iter().map(|row| id_read(row, 0)).collect::<Outcome<_>>()?;
+            let count = rows.first().map_or(Ok(0), |row| row.try_get::<_, i64>(1))?;
+            Ok(Found { ids, count: count.unsigned_abs() })
+        });
+        found.collect()
     }
 }
 
