@@ -3,7 +3,7 @@
 # where it is: a test runs it beside the present one on one database. With `check`, says only whether it can be built. Whoever
 # adds a migration puts the commit before it here.
 set -eu
-PREVIOUS=184ae2df80d8f9d0b93275027af4059add963d67
+PREVIOUS=63a30362c4e000886ba9e55cf7ca76a5ce117202
 cd "$(dirname "$0")/.."
 place="$PWD/target/previous"
 program="$place/$PREVIOUS"

@@ -24,9 +24,9 @@ impl AccountNo {
         if app.0 >= ACCOUNTS { Some(Self(app.0 & (ACCOUNTS - 1))) } else { None }
     }
 
-    /// The key of its windows ([`crate::quota`]).
+    /// The key of its windows ([`crate::quota`]). The number comes first, for what comes last in a name hardly moves its bucket.
     pub fn windows(self) -> String {
-        format!("account/{}", self.0)
+        format!("{}/account", self.0)
     }
 
     /// The bucket of its windows, in which all its messages lie, so that what one request does is one commit in one place.
@@ -162,6 +162,13 @@ mod tests {
             assert!(i32::try_from(no.as_app().0).is_ok(), "a store can keep it as 32 bits with a sign");
         }
         assert_eq!(AccountNo::of_app(AppNo(ACCOUNTS - 1)), None);
+    }
+
+    #[test]
+    fn accounts_are_spread_over_the_buckets() {
+        let mut accounts = [0; 64];
+        (1..=1_000).for_each(|no| accounts[usize::from(AccountNo(no).bucket())] += 1);
+        assert!(accounts.iter().all(|count| (1..50).contains(count)), "{accounts:?}");
     }
 
     #[test]

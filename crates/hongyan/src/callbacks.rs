@@ -128,18 +128,17 @@ impl Callbacks {
         let Some(caller) = caller else { return nothing() };
         let query = Query::parse(request.uri().query().unwrap_or_default());
         if let Err(refused) = caller.callback.admit(&query, self.clock.now()) {
-            return refusal(&caller, refused);
+            return refusal(&caller, refused).into_response();
         }
         match *request.method() {
             Method::GET => text("text/plain; charset=utf-8", query.echostr),
-            Method::POST => self.take(&caller, &query, request.into_body()).await.unwrap_or_else(|answer| answer),
+            Method::POST => self.take(&caller, &query, request.into_body()).await.into_response(),
             _ => Problem::method_not_allowed().into_response(),
         }
     }
 
-    async fn take(&self, caller: &Caller, query: &Query, body: Body) -> Result<Response, Response> {
-        let body = timeout(BODY_WAIT, whole(body)).await.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT));
-        let body = body.map_err(IntoResponse::into_response)?;
+    async fn take(&self, caller: &Caller, query: &Query, body: Body) -> Result<Response, StatusCode> {
+        let body = timeout(BODY_WAIT, whole(body)).await.unwrap_or(Err(StatusCode::REQUEST_TIMEOUT))?;
         let event = caller.callback.read(query, &body).map_err(|refused| refusal(caller, refused))?;
         let told = timeout(STORE_WAIT, self.act(caller, &event)).await;
         match told.unwrap_or_else(|_| Err(StoreError::Busy(String::new()))) {
@@ -148,7 +147,7 @@ impl Callbacks {
             Err(error) => {
                 // The store's words may name what was to be kept.
                 tracing::error!(provider = caller.provider.code, why = kind(&error), "a callback could not be kept");
-                Err(StatusCode::INTERNAL_SERVER_ERROR.into_response())
+                Err(StatusCode::INTERNAL_SERVER_ERROR)
             }
         }
     }
@@ -159,6 +158,10 @@ impl Callbacks {
         match event.act {
             Act::AskedForTag => {
                 let (follower, is_new) = self.followers.follower_tag(no, openid).await?;
+                if !follower.subscribed {
+                    // Who clicks follows, whether or not their coming back was told.
+                    self.followers.follower_subscribed(no, follower.openid, true).await?;
+                }
                 Ok(Some(tag_words(follower.tag, is_new)))
             }
             Act::Subscribed => {
@@ -174,10 +177,10 @@ impl Callbacks {
         }
     }
 
-    fn say(&self, caller: &Caller, event: &Event, words: &str) -> Result<Response, Response> {
+    fn say(&self, caller: &Caller, event: &Event, words: &str) -> Result<Response, StatusCode> {
         let failed = |error: anyhow::Error| {
             tracing::error!(provider = caller.provider.code, error = format!("{error:#}"), "an answer cannot be made");
-            StatusCode::INTERNAL_SERVER_ERROR.into_response()
+            StatusCode::INTERNAL_SERVER_ERROR
         };
         let random = random_token().map_err(failed)?;
         let random = random.as_bytes().first_chunk().copied().unwrap_or_default();
@@ -186,13 +189,13 @@ impl Callbacks {
     }
 }
 
-fn refusal(caller: &Caller, refused: Refused) -> Response {
+/// Says why a call is not taken, and the status of that.
+fn refusal(caller: &Caller, refused: Refused) -> StatusCode {
     tracing::warn!(provider = caller.provider.code, why = %refused, "a callback is refused");
-    let status = match refused {
+    match refused {
         Refused::Signature | Refused::Time => StatusCode::FORBIDDEN,
         Refused::Plain | Refused::NoKey | Refused::Envelope | Refused::Message => StatusCode::BAD_REQUEST,
-    };
-    status.into_response()
+    }
 }
 
 fn text(kind: &'static str, body: String) -> Response {
@@ -221,5 +224,117 @@ const fn kind(error: &StoreError) -> &'static str {
         StoreError::Busy(_) => "the store is busy",
         StoreError::Unavailable { .. } => "the store is unavailable",
         StoreError::Corrupt(_) => "the store is damaged",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+    use axum::body::to_bytes;
+    use hongyan_core::{
+        account::Follower,
+        setup::{Channel, ChannelNo, NoticeFields, ProviderNo, Secret, Settings},
+        time::{ManualClock, Timestamp},
+    };
+    use tower::ServiceExt;
+
+    use super::*;
+
+    /// A store that fails, or never answers.
+    struct Away {
+        is_silent: bool,
+    }
+
+    impl Away {
+        async fn fail<T>(&self) -> StoreResult<T> {
+            if self.is_silent {
+                std::future::pending::<()>().await;
+            }
+            Err(StoreError::Unavailable { why: "o-canary".to_owned(), certain: true })
+        }
+    }
+
+    #[async_trait]
+    impl Followers for Away {
+        async fn follower_tag(&self, _: ProviderNo, _: String) -> StoreResult<(Follower, bool)> {
+            self.fail().await
+        }
+
+        async fn follower_subscribed(&self, _: ProviderNo, _: String, _: bool) -> StoreResult<()> {
+            self.fail().await
+        }
+
+        async fn followers(&self, _: ProviderNo, _: Vec<u32>) -> StoreResult<Vec<Follower>> {
+            self.fail().await
+        }
+    }
+
+    fn account(no: u32, callback: Option<WechatCallback>) -> Provider {
+        let kind = ProviderKind::Wechat(WechatProvider {
+            app_id: "wx1".to_owned(),
+            app_secret: Secret::new("s"),
+            template: "t".to_owned(),
+            fields: NoticeFields::default(),
+            base_url: "http://127.0.0.1:1".to_owned(),
+            callback,
+        });
+        Provider { no: ProviderNo(no), code: format!("account{no}"), enabled: true, rate: None, max_in_flight: 1, kind }
+    }
+
+    fn callback() -> Option<WechatCallback> {
+        Some(WechatCallback { secret: Secret::new("secret"), token: Secret::new("tok"), aes_key: None })
+    }
+
+    fn channel(providers: &[u32]) -> Channel {
+        Channel {
+            no: ChannelNo(1),
+            code: "wechat".to_owned(),
+            kind: ChannelKind::Wechat,
+            providers: providers.iter().copied().map(ProviderNo).collect(),
+            enabled: true,
+            paused: false,
+            default: false,
+        }
+    }
+
+    fn setup(channels: Vec<Channel>, providers: Vec<Provider>) -> Setup {
+        Setup::new(1, Settings::default(), Vec::new(), channels, providers)
+    }
+
+    #[test]
+    fn the_original_path_is_the_only_accounts_or_that_of_the_channel() {
+        let bound = |channels, providers| bound(&setup(channels, providers)).map(|caller| caller.provider.no.0);
+        let (calls, silent) = (|no| account(no, callback()), |no| account(no, None));
+        assert_eq!(bound(vec![], vec![]), None);
+        assert_eq!(bound(vec![], vec![silent(1)]), None);
+        assert_eq!(bound(vec![], vec![silent(1), calls(2)]), Some(2));
+        assert_eq!(bound(vec![], vec![calls(1), calls(2)]), None, "nobody knows which");
+        assert_eq!(bound(vec![channel(&[3, 2, 1])], vec![calls(1), calls(2), silent(3)]), Some(2));
+        assert_eq!(bound(vec![channel(&[3])], vec![calls(1), calls(2), silent(3)]), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn where_the_store_is_away_wechat_is_to_call_again() {
+        // The signature of tok/1700000000/nonce123 (`contracts/providers.md` 8.1).
+        let query = "signature=9248ec9f6410495fa2ef4008cc3f9b3a25342d17&timestamp=1700000000&nonce=nonce123";
+        for is_silent in [false, true] {
+            let routes = routes(Callbacks {
+                followers: Arc::new(Away { is_silent }),
+                setup: Arc::new(CurrentSetup::new(setup(Vec::new(), vec![account(1, callback())]))),
+                clock: Arc::new(ManualClock::at(Timestamp::from_ms(1_700_000_000_000))),
+            });
+            for (event, status) in [("subscribe", 500), ("unsubscribe", 500), ("SCAN", 200), ("VIEW", 200)] {
+                let body = format!(
+                    "<xml><ToUserName>gh</ToUserName><FromUserName>oA</FromUserName><MsgType>event</MsgType><Event>{event}</Event></xml>"
+                );
+                let request = Request::post(format!("/callbacks/account1/secret?{query}")).body(Body::from(body));
+                let began = tokio::time::Instant::now();
+                let Ok(reply) = routes.clone().oneshot(request.expect("a request")).await;
+                assert_eq!(reply.status(), status, "{event}");
+                assert!(began.elapsed() < Duration::from_secs(5), "within the time that WeChat waits");
+                let said = to_bytes(reply.into_body(), 10_000).await.expect("read");
+                assert!(status == 200 || said.is_empty(), "{said:?}");
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use axum::Router;
 use hongyan_api::Api;
 use hongyan_channels::Deps as ChannelDeps;
 use hongyan_cmsi::Cmsi;
@@ -84,24 +85,15 @@ impl Node {
     /// What keeps it from starting, in words for the operator.
     pub async fn start(config: &Config, plan: Option<(Plan, String)>, is_unsafe: bool) -> anyhow::Result<Self> {
         let store = store::open(config, is_unsafe).await?;
-        let captures = Arc::clone(&store) as Arc<dyn Captures>;
         let vault = Arc::new(Vault::open(&config.secret_file, &*store).await?);
         let (ids, clock) = (store.ids(), store.clock());
-        let channels = ChannelDeps {
-            captures,
-            ids: Arc::clone(&ids),
-            clock: Arc::clone(&clock),
-            tokens: Arc::clone(&store) as Arc<dyn AccessTokens>,
-            sealer: Arc::clone(&vault) as Arc<dyn Sealer>,
-        };
+        let channels = channel_deps(&store, &vault);
         let accounts = Arc::new(AccountBook::new(Arc::clone(&store)));
         if let Some((plan, hash)) = plan {
             apply::plan(&accounts, &vault, plan, hash, &channels).await?;
         }
         let setup = Arc::new(CurrentSetup::new(stored::load(&*store, &vault).await?));
-        let menus = wechat::routes(Menus { setup: Arc::clone(&setup), channels: channels.clone() });
-        let admin = apply::admin_token(config, &*store).await?;
-        apply::first_account(&accounts).await?;
+        let api = administration(config, &accounts, &setup, &channels).await?;
 
         let mut registry = Registry::with_prefix("hongyan");
         let waiting = Arc::new(Waiting::default());
@@ -135,9 +127,7 @@ impl Node {
         let listener =
             http::listen(config.listen_address()?).with_context(|| format!("while listening on {}", config.listen))?;
         let address = listener.local_addr()?;
-        let imsg = Imsg::new(ImsgDeps { intake: Arc::clone(&intake), book: Arc::clone(&accounts) });
-        let api = Api { store: Arc::clone(&store), setup: Arc::clone(&setup), accounts };
-        let api = hongyan_api::router(api, menus, admin);
+        let imsg = Imsg::new(ImsgDeps { intake: Arc::clone(&intake), book: accounts });
         let callbacks = callbacks::routes(Callbacks {
             followers: Arc::clone(&store) as Arc<dyn Followers>,
             setup: Arc::clone(&setup),
@@ -200,6 +190,32 @@ impl Node {
 
 async fn upkeep(upkeeper: Upkeeper) {
     upkeeper.run().await;
+}
+
+/// What channels are built on.
+fn channel_deps(store: &Arc<dyn Store>, vault: &Arc<Vault>) -> ChannelDeps {
+    ChannelDeps {
+        captures: Arc::clone(store) as Arc<dyn Captures>,
+        ids: store.ids(),
+        clock: store.clock(),
+        tokens: Arc::clone(store) as Arc<dyn AccessTokens>,
+        sealer: Arc::clone(vault) as Arc<dyn Sealer>,
+    }
+}
+
+/// What the administrator may ask for, with whatever the first start makes for that.
+async fn administration(
+    config: &Config,
+    accounts: &Arc<AccountBook>,
+    setup: &Arc<CurrentSetup>,
+    channels: &ChannelDeps,
+) -> anyhow::Result<Router> {
+    let store = accounts.store();
+    let admin = apply::admin_token(config, &**store).await?;
+    apply::first_account(accounts).await?;
+    let menus = wechat::routes(Menus { setup: Arc::clone(setup), channels: channels.clone() });
+    let api = Api { store: Arc::clone(store), setup: Arc::clone(setup), accounts: Arc::clone(accounts) };
+    Ok(hongyan_api::router(api, menus, admin))
 }
 
 fn opener(deps: ChannelDeps) -> OpenChannel {

@@ -14,12 +14,10 @@ use axum::{
 };
 use clap::{Args, Subcommand};
 use hongyan_api::Problem;
-use hongyan_channels::{OpenError, Wechat, http::Limits};
+use hongyan_channels::{Deps as ChannelDeps, OpenError, Wechat, http::Limits};
 use hongyan_core::{
-    ports::Sealer,
     setup::{CurrentSetup, ProviderKind, Setup},
-    store::AccessTokens,
-    time::Clock,
+    store::{AccessTokens, Captures},
 };
 use serde_json::{Value, json};
 
@@ -76,8 +74,14 @@ async fn through(desk: &Desk, config: &Config, provider: &str) -> anyhow::Result
         Desk::Store { store, .. } => {
             let vault = Arc::new(Vault::open(&config.secret_file, &**store).await?);
             let setup = Arc::new(CurrentSetup::new(stored::load(&**store, &vault).await?));
-            let tokens = Arc::clone(store) as Arc<dyn AccessTokens>;
-            Ok(Menus { setup, tokens, sealer: vault, clock: store.clock() }.create(provider).await?)
+            let channels = ChannelDeps {
+                captures: Arc::clone(store) as Arc<dyn Captures>,
+                ids: store.ids(),
+                clock: store.clock(),
+                tokens: Arc::clone(store) as Arc<dyn AccessTokens>,
+                sealer: vault,
+            };
+            Ok(Menus { setup, channels }.create(provider).await?)
         }
     }
 }
@@ -86,12 +90,8 @@ async fn through(desk: &Desk, config: &Config, provider: &str) -> anyhow::Result
 pub struct Menus {
     /// Which providers there are.
     pub setup: Arc<CurrentSetup>,
-    /// Where the access tokens of all nodes are.
-    pub tokens: Arc<dyn AccessTokens>,
-    /// Seals them.
-    pub sealer: Arc<dyn Sealer>,
-    /// Now.
-    pub clock: Arc<dyn Clock>,
+    /// What senders need, the access tokens of all nodes among it.
+    pub channels: ChannelDeps,
 }
 
 /// The routes under `/v1`, to be guarded as the others are.
@@ -145,7 +145,7 @@ impl Menus {
         if keys.callback.is_none() {
             return Err(MenuError::NoCallback(named()));
         }
-        let (tokens, sealer, clock) = (Arc::clone(&self.tokens), Arc::clone(&self.sealer), Arc::clone(&self.clock));
+        let ChannelDeps { tokens, sealer, clock, .. } = self.channels.clone();
         Ok(Wechat::new(keys, Limits::default(), tokens, sealer, clock)?)
     }
 }

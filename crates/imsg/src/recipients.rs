@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use hongyan_core::{
-    account::Follower,
+    account::{Follower, TAG_PREFIX},
     address::{AccountId, Address, EmailAddress, MAINLAND, Phone},
     delivery::Reason,
     limits,
@@ -24,8 +24,8 @@ use crate::{
 
 /// Recipients that one call may name.
 const MAX: usize = limits::PAGE_RECIPIENTS_MAX;
-/// What a tag begins with.
-const TAG: &str = "iMSG-";
+/// Characters of an openid, as WeChat gives them out.
+const OPENID_LEN: usize = 28;
 /// How much of what is no recipient is told again, in characters.
 const NAMED_MAX: usize = limits::ADDRESS_BYTES_MAX;
 
@@ -75,21 +75,24 @@ impl Recipients {
 
     /// Where they are reached by `channel`. A follower who is known to have gone is skipped.
     pub(crate) async fn resolve(&self, deps: &ImsgDeps, channel: &Channel) -> Result<Resolved, Reply> {
+        let codes = self.names.iter().filter(|name| may_be_code(self.method, name)).cloned().collect();
+        let people = deps.intake.people(codes).await?;
+        let known: HashSet<&str> = people.iter().map(|user| user.code.as_str()).collect();
         let mut followers = self.followers(deps, channel).await?;
         let (mut to, mut wrong, mut gone) = (Vec::with_capacity(self.names.len()), Vec::new(), HashSet::new());
         for name in &self.names {
             let address = match form(self.method, name) {
-                Form::Address(address) => Some(address),
+                Form::Address(address) if !known.contains(name.as_str()) => Some(address),
+                Form::Address(_) | Form::User => {
+                    to.push(Target::User(name.clone()));
+                    continue;
+                }
                 Form::Tag(tag) => followers.remove(&tag).and_then(|follower| {
                     if !follower.subscribed {
                         gone.insert(name.as_str());
                     }
                     AccountId::parse(&follower.openid).ok().map(Address::Account)
                 }),
-                Form::User => {
-                    to.push(Target::User(name.clone()));
-                    continue;
-                }
                 Form::Nothing => None,
             };
             match address {
@@ -98,7 +101,6 @@ impl Recipients {
             }
         }
         let audience = Audience { to, cc: Vec::new() };
-        let people = deps.intake.people(audience.user_codes()).await?;
         let mut resolved = audience.resolve(self.method.kind(), &people);
         let nobody = resolved.to.iter().filter(|addressee| addressee.skipped.is_some());
         wrong.extend(nobody.map(|addressee| addressee.recipient.clone()));
@@ -137,7 +139,7 @@ fn form(method: Method, name: &str) -> Form {
     let address = match method {
         Method::Sms => phone(name).map(Address::Phone),
         Method::Smtp => EmailAddress::parse(name).ok().map(Address::Email),
-        Method::Wechat if name.starts_with(TAG) => return tag(name).map_or(Form::Nothing, Form::Tag),
+        Method::Wechat if name.starts_with(TAG_PREFIX) => return tag(name).map_or(Form::Nothing, Form::Tag),
         Method::Wechat => openid(name).map(Address::Account),
     };
     let is_code = !name.is_empty() && name.len() <= limits::ADDRESS_BYTES_MAX && !text::has_control(name);
@@ -145,6 +147,16 @@ fn form(method: Method, name: &str) -> Form {
         Some(address) => Form::Address(address),
         None if is_code => Form::User,
         None => Form::Nothing,
+    }
+}
+
+/// Whether a name may be somebody of the directory: what is no address, and of what looks like an openid whatever has not the
+/// length of those that WeChat gives out.
+fn may_be_code(method: Method, name: &str) -> bool {
+    match form(method, name) {
+        Form::User => true,
+        Form::Address(Address::Account(openid)) => openid.as_str().len() != OPENID_LEN,
+        Form::Address(_) | Form::Tag(_) | Form::Nothing => false,
     }
 }
 
@@ -158,7 +170,7 @@ fn phone(name: &str) -> Option<Phone> {
 
 /// `iMSG-10001`.
 fn tag(name: &str) -> Option<u32> {
-    let digits = name.strip_prefix(TAG)?;
+    let digits = name.strip_prefix(TAG_PREFIX)?;
     let is_number = digits.bytes().all(|digit| digit.is_ascii_digit()) && !digits.starts_with('0');
     digits.parse().ok().filter(|_| is_number)
 }
@@ -261,6 +273,6 @@ mod tests {
             let details: Vec<Value> = wrong.iter().map(|name| told(name, Code::Recipient)).collect();
             Err(Reply::details(Code::Recipient, details))
         };
-        assert_eq!(read(r#"["13800000001", 5, null, [], " ", "a\n"]"#), named(&["5", "null", "[…]", " ", "a\n"]));
+        assert_eq!(read(r#"["13800000001", 5, null, [], " ", "a\nb"]"#), named(&["5", "null", "[…]", " ", "a\nb"]));
     }
 }

@@ -2,7 +2,7 @@
 //! some milliseconds of a core. The parameters are OWASP's for Argon2id (Password Storage Cheat Sheet: 19 MiB, two passes, one
 //! lane).
 
-use std::thread::available_parallelism;
+use std::{sync::Arc, thread::available_parallelism};
 
 use argon2::{
     Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version,
@@ -42,9 +42,9 @@ pub enum PasswordError {
 #[derive(Debug)]
 pub struct Passwords {
     /// Who may wait.
-    places: Semaphore,
+    places: Arc<Semaphore>,
     /// Who computes.
-    turns: Semaphore,
+    turns: Arc<Semaphore>,
 }
 
 impl Default for Passwords {
@@ -57,7 +57,11 @@ impl Passwords {
     /// As many at a time as there are cores but one, for accepting goes on meanwhile.
     pub fn new() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
-        Self { places: Semaphore::new(WAITING_MAX), turns: Semaphore::new(cores.saturating_sub(1).max(1)) }
+        Self::of(WAITING_MAX, cores.saturating_sub(1).max(1))
+    }
+
+    fn of(places: usize, turns: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(places)), turns: Arc::new(Semaphore::new(turns)) }
     }
 
     /// The hash of a new password, in the PHC string format, with a salt of its own.
@@ -88,11 +92,15 @@ impl Passwords {
     }
 
     async fn in_turn<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
-        let place = self.places.try_acquire().map_err(|_| PasswordError::Busy)?;
-        let turn = self.turns.acquire().await.map_err(failed)?;
-        let done = spawn_blocking(work).await.map_err(failed);
-        drop((turn, place));
-        done
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| PasswordError::Busy)?;
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(failed)?;
+        // A caller who hangs up does not end the work: it keeps its turn until it is done.
+        let work = move || {
+            let done = work();
+            drop((place, turn));
+            done
+        };
+        spawn_blocking(work).await.map_err(failed)
     }
 }
 
@@ -140,8 +148,21 @@ mod tests {
 
     #[tokio::test]
     async fn what_would_wait_too_long_is_refused() {
-        let passwords = Passwords { places: Semaphore::new(0), turns: Semaphore::new(1) };
+        let passwords = Passwords::of(0, 1);
         assert_eq!(passwords.verify("p", None).await, Err(PasswordError::Busy));
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_keeps_the_turn_until_the_work_is_done() {
+        let passwords = Passwords::of(1, 1);
+        let (go, wait) = std::sync::mpsc::sync_channel::<()>(0);
+        let mut working = Box::pin(passwords.in_turn(move || wait.recv()));
+        assert!(tokio::time::timeout(std::time::Duration::ZERO, &mut working).await.is_err(), "it waits to be told");
+        drop(working);
+        assert_eq!(passwords.verify("p", None).await, Err(PasswordError::Busy));
+        go.send(()).expect("it still works");
+        drop(passwords.turns.acquire().await.expect("open"));
+        assert_eq!(passwords.places.available_permits(), 1);
     }
 
     #[test]

@@ -173,12 +173,12 @@ async fn come_to(world: &mut World<'_>, end: End, message: Id) {
         }
         End::Truth(receipt) => {
             let lease = world.claim_one(SMS).await;
-            world.finish(&[lease.clone()], &Outcome::Unknown).await;
+            world.finish(std::slice::from_ref(&lease), &Outcome::Unknown).await;
             assert!(world.settle(vec![change(SMS, lease.rows[0].id, Event::Receipt(receipt))]).await[0].is_some());
         }
         End::LateRefusal => {
             let lease = world.claim_one(SMS).await;
-            world.finish(&[lease.clone()], &Outcome::Unknown).await;
+            world.finish(std::slice::from_ref(&lease), &Outcome::Unknown).await;
             assert!(world.finish(&[lease], &refused()).await[0].is_some());
         }
     }

@@ -199,6 +199,24 @@ pub async fn filters_select(bench: &impl Bench) {
     }
 }
 
+/// Ids may run ahead of the clock: what counts is when a request was accepted.
+pub async fn the_time_is_that_of_acceptance(bench: &impl Bench) {
+    let mut world = World::begin(bench).await;
+    let second = Duration::from_secs(1);
+    let begun = world.now;
+    world.ids.block(600_000, 0, world.now).expect("ids");
+    let early = world.submit(&ask(ANN, &["early"])).await;
+    assert!(early.time() > begun + 2 * second);
+    world.pass(second);
+    world.submit(&ask(ANN, &["late"])).await;
+    let until = HistoryFilter { before: Some(begun + second), ..of(ANN) };
+    let from = HistoryFilter { since: Some(begun + second), ..of(ANN) };
+    let between = HistoryFilter { before: Some(begun + 2 * second), ..from.clone() };
+    for (filter, who) in [(until, "early"), (from, "late"), (between, "late")] {
+        assert_eq!(recipients(&world, &filter, 0, 9).await, (vec![who.to_owned()], 1), "{filter:?}");
+    }
+}
+
 /// Totals count what is there: after refusals, later pages, restarts, and when old rows are forgotten.
 pub async fn totals_follow_what_is_kept(bench: &impl Bench) {
     let mut world = World::begin(bench).await;

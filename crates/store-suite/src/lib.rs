@@ -118,7 +118,7 @@ macro_rules! conformance {
             admission: exactly_what_fits_is_stored, a_refusal_leaves_nothing, a_repeat_does_not_count,
                 what_fails_for_good_is_given_back, each_recipient_is_given_back_once, what_fails_late_counts_nowhere_twice,
                 one_account_pays_for_itself;
-            history: rows_say_what_happened, accounts_see_their_own, filters_select, totals_follow_what_is_kept,
+            history: rows_say_what_happened, accounts_see_their_own, filters_select, the_time_is_that_of_acceptance, totals_follow_what_is_kept,
                 selected_rows_are_counted_so_far;
             followers: tags_are_given_once, tags_have_no_gaps, who_left_is_known;
         );

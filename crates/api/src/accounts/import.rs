@@ -23,7 +23,7 @@ pub(super) struct ImportView {
 #[derive(Debug, Serialize)]
 struct RowView {
     /// Where the row begins in the file, the first line being 1.
-    line: u64,
+    line: usize,
     name: String,
     /// `added`, `exists` (and is as it was) or `refused`.
     result: &'static str,
@@ -37,7 +37,7 @@ struct RowView {
 
 /// A row, or what is wrong with it.
 struct Row {
-    line: u64,
+    line: usize,
     name: String,
     new: Result<NewAccount, String>,
 }
@@ -76,7 +76,7 @@ fn rows(text: &[u8]) -> Result<Vec<Row>, String> {
     let text = text.trim_start_matches('\u{feff}');
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     let mut columns: Vec<&str> = COLUMNS.to_vec();
-    let mut rows = Vec::new();
+    let (mut rows, mut lines) = (Vec::new(), Lines { text, at: 0, line: 1 });
     for (n, record) in reader.records().enumerate() {
         let record = record.map_err(|_| "the file is not CSV")?;
         if n == 0
@@ -91,7 +91,7 @@ fn rows(text: &[u8]) -> Result<Vec<Row>, String> {
         if rows.len() == ROWS_MAX {
             return Err(format!("the file has more than {ROWS_MAX} rows; divide it"));
         }
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = lines.next_at(record.position().map_or(0, csv::Position::byte));
         let cell = |name: &str| {
             let at = columns.iter().position(|column| *column == name);
             at.and_then(|at| record.get(at)).unwrap_or_default()
@@ -100,6 +100,25 @@ fn rows(text: &[u8]) -> Result<Vec<Row>, String> {
         rows.push(Row { line, name: cell("name").trim().to_owned(), new });
     }
     Ok(rows)
+}
+
+/// On which line a record begins. The reader counts one too few after the line ends of Windows.
+struct Lines<'t> {
+    text: &'t str,
+    at: usize,
+    line: usize,
+}
+
+impl Lines<'_> {
+    /// The line of the record that begins at this byte or, after empty lines, behind it.
+    fn next_at(&mut self, byte: u64) -> usize {
+        let byte = usize::try_from(byte).unwrap_or(usize::MAX).clamp(self.at, self.text.len());
+        let ends = self.text.as_bytes()[byte..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+        let start = byte + ends;
+        self.line += self.text.as_bytes()[self.at..start].iter().filter(|byte| **byte == b'\n').count();
+        self.at = start;
+        self.line
+    }
 }
 
 fn column(cell: &str) -> Option<&'static str> {
@@ -160,14 +179,14 @@ mod tests {
 
     #[test]
     fn a_wrong_row_is_wrong_by_itself() {
-        let text = "name,role,per_hour,available\nok,,,\n,,,\na,root,,\nb,,many,\nc,,,perhaps\nd,,-1,\ne,,,,more\n";
+        let text = "name,role,per_hour,available\r\nok,,,\r\n,,,\r\n\r\n\"a\n\",root,,\r\nb,,many,\nc,,,perhaps\nd,,-1,\ne,,,,more";
         let rows = rows(text.as_bytes()).expect("CSV");
         let said: Vec<_> =
             rows.iter().map(|row| (row.line, row.new.as_ref().err().map_or("", String::as_str))).collect();
         let wanted = ["", "name", "role", "per_hour", "available", "per_hour", "cells"];
         assert_eq!(said.len(), wanted.len());
-        for (n, ((line, said), word)) in said.into_iter().zip(wanted).enumerate() {
-            assert_eq!(line, n as u64 + 2);
+        assert_eq!(said.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3, 5, 7, 8, 9, 10]);
+        for ((line, said), word) in said.into_iter().zip(wanted) {
             assert!(said.contains(word) && said.is_empty() == word.is_empty(), "{line}: {said}");
         }
     }

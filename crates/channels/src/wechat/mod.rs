@@ -36,6 +36,11 @@ use message::{Data, To};
 
 const TOKEN: &str = "/cgi-bin/stable_token";
 const SEND: &str = "/cgi-bin/message/template/send";
+const MENU: &str = "/cgi-bin/menu/create";
+/// What the menu is called, in which the entry lies: an entry of the menu itself has room for four Chinese characters.
+const MENU_NAME: &str = "iMSG";
+/// The entry by which a follower asks for their tag (`contracts/imsg.md` decision 12).
+const MENU_ENTRY: &str = "获取我的openID";
 const CODES: &str = include_str!("codes.tsv");
 /// How long WeChat drops what has the same id and the same recipient.
 const DEDUPLICATED: Duration = Duration::from_secs(600);
@@ -75,6 +80,17 @@ impl Wechat {
         });
         let grant = weixin.grant_by_post("wechat", TOKEN, &asked, &keys.app_id, &keys.app_secret);
         Ok(Self { weixin, grant, template: keys.template.clone(), fields: keys.fields.clone() })
+    }
+
+    /// Gives the account a menu with the entry by which a follower asks for their tag, in place of any menu that it has.
+    ///
+    /// # Errors
+    /// What stands in the way, in the reply of the verdict.
+    pub async fn create_menu(&self) -> Result<(), Verdict> {
+        let entry = json!({"type": "click", "name": MENU_ENTRY, "key": callback::MENU_KEY});
+        let menu = json!({"button": [{"name": MENU_NAME, "sub_button": [entry]}]});
+        let answer = self.weixin.post(&self.grant, MENU, &menu).await?;
+        if answer.class == Some(Class::Taken) { Ok(()) } else { Err(self.weixin.refusal(&answer)) }
     }
 
     async fn send_one(&self, to: &To<'_>, data: &Data<'_>) -> Verdict {

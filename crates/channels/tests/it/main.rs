@@ -23,6 +23,7 @@ mod token;
 mod trial;
 mod voice;
 mod wechat;
+mod wechat_callback;
 mod wechatpy;
 mod wecom;
 mod wecom_apps;

@@ -96,7 +96,7 @@ async fn every_answer_leads_to_its_outcome() {
         (refused(45009), "throttled provider 3600s"),
         (refused(45066), "throttled recipient 60s"),
         (Act::Json(json!({"errcode": 45065, "errmsg": "same clientmsgid", "msgid": 7})), "accepted"),
-        (refused(40003), "rejected recipient"),
+        (refused(40003), "rejected nosuchrecipient"),
         (refused(47003), "rejected content"),
         (refused(48001), "misconfigured"),
         (refused(99_999), "deferred recipient"),
@@ -137,7 +137,7 @@ async fn each_of_many_has_a_verdict_of_its_own_until_something_stands_in_the_way
     let fake = fake([ok(), refused(43004), Act::Cut, ok(), refused(45011)]).await;
     let found = outcomes(&fake, &notice(&["a", "b", "c", "d", "e", "f"]), PATIENT).await;
     let throttled = "throttled provider 60s";
-    assert_eq!(found, ["accepted", "rejected recipient", "unknown", "accepted", throttled, throttled]);
+    assert_eq!(found, ["accepted", "rejected notfollowing", "unknown", "accepted", throttled, throttled]);
     assert_eq!(fake.seen_at(SEND).len(), 5, "the last was not tried");
 }
 
@@ -152,4 +152,21 @@ async fn what_cannot_be_said_is_refused_before_anything_is_asked() {
     assert_eq!(verdicts[0].reply, "the field thing2 holds at most 20 characters, and the text has 21");
     assert_eq!(shown(&wechat.send(&parcel(&["a@example.com"])).await[0]), "rejected content");
     assert!(fake.seen().is_empty());
+}
+
+#[tokio::test]
+async fn the_menu_has_the_entry_by_which_tags_are_asked_for() {
+    const MENU: &str = "/cgi-bin/menu/create";
+    let fake = fake([]).await;
+    let done = || Act::Json(json!({"errcode": 0, "errmsg": "ok"}));
+    fake.on(MENU, [refused(42001), done(), refused(48001)]);
+    let wechat = wechat(&keys(&fake.url()), PATIENT);
+    assert_eq!(wechat.create_menu().await, Ok(()));
+    let sent = fake.seen_at(MENU);
+    assert_eq!(sent.len(), 2, "once more with a new token");
+    assert_eq!(sent[1].target, format!("{MENU}?access_token=t2"));
+    let menu = "{\"button\":[{\"name\":\"iMSG\",\"sub_button\":[{\"type\":\"click\",\"name\":\"获取我的openID\",\"key\":\"get_openid\"}]}]}";
+    assert_eq!(String::from_utf8_lossy(&sent[1].body), menu);
+    let refused = wechat.create_menu().await.expect_err("refused");
+    assert!(refused.reply.starts_with("48001 "), "{refused:?}");
 }

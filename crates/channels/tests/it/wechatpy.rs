@@ -230,7 +230,7 @@ async fn our_requests_to_an_official_account_are_those_of_its_client() {
     assert_eq!(outcomes(&verdicts), ["accepted"]);
     revoke(&ours).await;
     assert_eq!(outcomes(&sender.send(&parcel("", "oABC")).await), ["accepted"]);
-    assert_eq!(outcomes(&sender.send(&parcel("", "oNOBODY")).await), ["rejected recipient"]);
+    assert_eq!(outcomes(&sender.send(&parcel("", "oNOBODY")).await), ["rejected nosuchrecipient"]);
     let other = WechatProvider { template: "OTHER".into(), ..keys.clone() };
     assert_eq!(outcomes(&wechat(&other, PATIENT).send(&parcel("", "oABC")).await), ["rejected content"]);
     let wrong = WechatProvider { app_secret: Secret::new("wrong"), ..keys };

@@ -436,4 +436,29 @@ mod tests {
             assert!(refusal.is_empty() == why.is_empty() && refusal.contains(why), "{keys}: {refusal}");
         }
     }
+
+    #[test]
+    fn a_callback_has_a_token_and_a_secret_and_perhaps_a_key() {
+        let (token, secret) = ("token = \"tok123\"", "callback_secret = \"0123456789abcd-_\"");
+        let key = format!("aes_key = \"{}\"", "a".repeat(43));
+        let refused = |keys: &[&str]| {
+            let kind = "kind = \"wechat\"\napp_id = \"a\"\napp_secret = \"s\"\ntemplate = \"t\"\n";
+            refusal(&format!("{kind}{}", keys.join("\n")))
+        };
+        assert_eq!(refused(&[token, secret]), "");
+        assert_eq!(refused(&[token, secret, &key]), "");
+        for (keys, why) in [
+            (&[token][..], "give token and callback_secret, or neither"),
+            (&[secret], "give token and callback_secret, or neither"),
+            (&[&key], "aes_key goes with token and callback_secret"),
+            (&["token = \"a b\"", secret], "token is 3 to 32 letters or digits"),
+            (&[token, "callback_secret = \"short\""], "callback_secret is at least 16"),
+            (&[token, "callback_secret = \"0123456789abcdef/\""], "callback_secret is at least 16"),
+            (&[token, secret, "aes_key = \"short\""], "aes_key is no EncodingAESKey of 43 characters"),
+        ] {
+            let refusal = refused(keys);
+            assert!(refusal.contains(why), "{keys:?}: {refusal}");
+        }
+        assert!(refusal(&format!("kind = \"capture\"\n{token}\n{secret}")).contains("token belongs to kind wechat"));
+    }
 }

@@ -7,7 +7,8 @@ use hongyan_core::{
     delivery::Repeat,
     setup::{
         AliyunProvider, CaptureProvider, Dkim, NoticeFields, Provider, ProviderKind, ProviderNo, Secret, SmsTemplate,
-        SmtpProvider, TencentProvider, TencentVoiceProvider, TestProvider, Tls, WechatCallback, WechatProvider, WecomProvider,
+        SmtpProvider, TencentProvider, TencentVoiceProvider, TestProvider, Tls, WechatCallback, WechatProvider,
+        WecomProvider,
     },
     store::Declaration,
 };

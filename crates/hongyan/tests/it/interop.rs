@@ -27,7 +27,7 @@ fn free_port() -> u16 {
     had.expect("a free port").port()
 }
 
-fn script(name: &str, arguments: &[&str]) {
+pub fn script(name: &str, arguments: &[&str]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interop").join(name);
     let output = Command::new(python())
         .arg(script)

@@ -4,12 +4,14 @@
 mod accounts;
 mod apps;
 mod backup;
+mod callbacks;
 mod cluster;
 mod commands;
 mod database;
 mod dispatch;
 mod faults;
 mod http;
+mod imsg;
 mod interop;
 mod kill;
 mod mail;

@@ -1,6 +1,7 @@
 //! What accounts have sent, the newest first. How many deliveries there are is counted by account and day, so a total is a sum of
-//! few numbers, whole days are left out without being read, and of the rest only those are opened that the page is in. All
-//! of it is read as of one moment: a delivery that is finished meanwhile is found once.
+//! few numbers, whole days are left out without being read, and of the rest only those are opened that the page is in. What a
+//! filter selects is looked for a few days at a time, the newest first, until there is enough. All of it is read as of one
+//! moment: a delivery that is finished meanwhile is found once.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -27,6 +28,9 @@ use crate::{
     trouble::{Outcome, Trouble},
 };
 
+/// How many deliveries are looked through at once for what a filter selects, about: less than a second's work.
+const ROWS_AT_ONCE: u64 = 200_000;
+
 /// Those that `filter` selects, the newest first, `skip` of them left out, at most `limit`.
 pub(crate) async fn history(engine: &Engine, filter: HistoryFilter, skip: usize, limit: usize) -> Outcome<HistoryPage> {
     let db = engine.pool.lend().await?;
@@ -41,19 +45,15 @@ pub(crate) async fn history(engine: &Engine, filter: HistoryFilter, skip: usize,
 
 async fn page(db: &Session, filter: &HistoryFilter, skip: usize, limit: usize) -> Outcome<HistoryPage> {
     let counted = Counted::read(db, filter.account).await?;
-    let (skip, limit) = (wide(skip), wide(limit));
+    let (mut skip, limit) = (wide(skip), wide(limit));
     let by_day = counted.by_day();
-    let span = match filter.is_plain() {
-        true => Span::of_page(&by_day, skip, limit),
-        false => Span::of_filter(&by_day, filter, skip),
+    let spans = match filter.is_plain() {
+        true => Span::of_page(&by_day, &mut skip, limit).into_iter().collect(),
+        false => Span::of_filter(&by_day, filter),
     };
-    let found = match &span {
-        Some(span) => found(db, filter, &counted, span, limit).await?,
-        None => Found::default(),
-    };
+    let found = Found::look(db, filter, &counted, &spans, skip.saturating_add(limit)).await?;
     let total = if filter.is_plain() { by_day.values().sum() } else { found.count.min(COUNTED_MAX) };
-    let skipped = span.map_or(0, |span| span.skip);
-    let ids = found.ids.into_iter().skip(narrow(skipped)).take(narrow(limit));
+    let ids = found.ids.into_iter().skip(narrow(skip)).take(narrow(limit));
     Ok(HistoryPage { rows: rows(db, ids.collect()).await?, total })
 }
 
@@ -104,39 +104,48 @@ impl Counted {
     }
 }
 
-/// Which days are looked at, and how many of the newest deliveries there are left out.
+/// Days that are looked into at once.
 #[derive(Debug, PartialEq, Eq)]
 struct Span {
     first: Day,
     last: Day,
-    skip: u64,
 }
 
 impl Span {
-    /// Where a page lies among all deliveries.
-    fn of_page(by_day: &BTreeMap<Day, u64>, mut skip: u64, limit: u64) -> Option<Self> {
+    /// Where a page lies among all deliveries; `skip` is less by what the days behind it have.
+    fn of_page(by_day: &BTreeMap<Day, u64>, skip: &mut u64, limit: u64) -> Option<Self> {
         let mut days = by_day.iter().rev();
-        let last = loop {
+        let (last, mut rows) = loop {
             let (day, rows) = days.next()?;
             match skip.checked_sub(*rows) {
-                Some(left) => skip = left,
+                Some(left) => *skip = left,
                 None => break (*day, *rows),
             }
         };
-        let (mut first, mut rows) = last;
+        let mut first = last;
         while rows < skip.saturating_add(limit) {
             let Some((day, more)) = days.next() else { break };
             (first, rows) = (*day, rows + more);
         }
-        Some(Self { first, last: last.0, skip })
+        Some(Self { first, last })
     }
 
-    /// Where something may lie that a filter selects.
-    fn of_filter(by_day: &BTreeMap<Day, u64>, filter: &HistoryFilter, skip: u64) -> Option<Self> {
-        let (first, last) = (*by_day.keys().next()?, *by_day.keys().next_back()?);
-        let since = filter.since.map_or(first, |since| first.max(day_of(since)));
-        let until = filter.before.map_or(last, |before| last.min(day_of(later(before))));
-        (since <= until).then_some(Self { first: since, last: until, skip })
+    /// Where something may lie that a filter selects, the newest first, in pieces of about [`ROWS_AT_ONCE`].
+    fn of_filter(by_day: &BTreeMap<Day, u64>, filter: &HistoryFilter) -> Vec<Self> {
+        let since = filter.since.map_or(Day::MIN, day_of);
+        let until = filter.before.map_or(Day::MAX, |before| day_of(later(before)));
+        let mut spans: Vec<Self> = Vec::new();
+        let mut rows = ROWS_AT_ONCE;
+        for (day, more) in by_day.iter().rev().filter(|(day, _)| (since..=until).contains(*day)) {
+            match spans.last_mut() {
+                Some(span) if rows + more <= ROWS_AT_ONCE => (span.first, rows) = (*day, rows + more),
+                _ => {
+                    spans.push(Self { first: *day, last: *day });
+                    rows = *more;
+                }
+            }
+        }
+        spans
     }
 }
 
@@ -181,39 +190,99 @@ impl Between {
     }
 }
 
-/// Looks into the buckets for what is selected.
-async fn found(db: &Session, filter: &HistoryFilter, counted: &Counted, span: &Span, limit: u64) -> Outcome<Found> {
-    let between = Between::new(span, filter);
-    let wanted = span.skip.saturating_add(limit);
-    let looked_at = if filter.is_plain() { wanted } else { wanted.max(COUNTED_MAX) };
-    // A count comes with the first row.
-    let [wanted, looked_at] = [wanted.max(1), looked_at].map(|count| i64::try_from(count).unwrap_or(i64::MAX));
-    let channels: Option<Vec<i32>> =
-        filter.channels.as_ref().map(|channels| channels.iter().map(|channel| signed(channel.0)).collect());
-    // PostgreSQL's texts cannot hold NUL.
-    let recipient = filter.recipient.as_ref().map(|recipient| recipient.replace('\0', "\u{fffd}"));
-    let states: Option<Vec<i16>> = filter.failed.map(|failed| states(failed).map(state_number).collect());
-    let app = filter.account.map(|account| signed(account.as_app().0));
-    let buckets = counted.buckets(span);
-    let query = |bucket| {
-        let Between { from, to, since, before, sure_from, sure_to } = &between;
-        let mut params: Vec<Param<'_>> =
-            vec![bucket as _, from as _, to as _, &looked_at as _, &channels as _, &recipient as _];
-        params.extend([&states as Param<'_>, since as _, before as _, sure_from as _, sure_to as _, &wanted as _]);
-        params.extend(app.as_ref().map(|app| app as Param<'_>));
-        Query { sql: if app.is_some() { sql::OWN } else { sql::ALL_ACCOUNTS }, params }
-    };
-    let mut found = Found::default();
-    for rows in db.query_all(&buckets.iter().map(query).collect::<Vec<_>>()).await? {
-        if let Some(first) = rows.first() {
-            found.count += first.try_get::<_, i64>(1)?.unsigned_abs();
+impl Found {
+    /// Looks into days, in their order, for so many that are selected.
+    async fn look(
+        db: &Session,
+        filter: &HistoryFilter,
+        counted: &Counted,
+        spans: &[Span],
+        wanted: u64,
+    ) -> Outcome<Self> {
+        let mut found = Self::default();
+        for span in spans {
+            found.look_into(db, filter, &counted.buckets(span), span, wanted).await?;
+            if wide(found.ids.len()) >= wanted && found.count >= COUNTED_MAX {
+                break;
+            }
         }
-        for row in &rows {
-            found.ids.push(id_read(row, 0)?);
+        found.ids.sort_unstable_by(|a, b| b.cmp(a));
+        Ok(found)
+    }
+
+    /// Looks into all buckets at once.
+    async fn look_into(
+        &mut self,
+        db: &Session,
+        filter: &HistoryFilter,
+        buckets: &[i16],
+        span: &Span,
+        wanted: u64,
+    ) -> Outcome<()> {
+        let asked = Asked::new(span, filter);
+        let most = if filter.is_plain() { wanted } else { wanted.max(COUNTED_MAX) };
+        // Where every bucket has something, a share of each is counted far enough.
+        let share = most.min(wanted.max(2 * COUNTED_MAX / wide(buckets.len().max(1))));
+        let mut answers = asked.of(db, buckets, wanted, share).await?;
+        let count: u64 = answers.iter().map(|answer| answer.count).sum();
+        if share < most && self.count + count < COUNTED_MAX {
+            let places: Vec<usize> = (0..answers.len()).filter(|place| answers[*place].count >= share).collect();
+            let buckets: Vec<i16> = places.iter().map(|place| buckets[*place]).collect();
+            for (place, answer) in places.into_iter().zip(asked.of(db, &buckets, wanted, most).await?) {
+                answers[place] = answer;
+            }
+        }
+        for answer in answers {
+            self.count += answer.count;
+            self.ids.extend(answer.ids);
+        }
+        Ok(())
+    }
+}
+
+/// What is asked of buckets.
+struct Asked {
+    between: Between,
+    channels: Option<Vec<i32>>,
+    recipient: Option<String>,
+    states: Option<Vec<i16>>,
+    app: Option<i32>,
+}
+
+impl Asked {
+    fn new(span: &Span, filter: &HistoryFilter) -> Self {
+        let channels = filter.channels.as_ref();
+        Self {
+            between: Between::new(span, filter),
+            channels: channels.map(|channels| channels.iter().map(|channel| signed(channel.0)).collect()),
+            // PostgreSQL's texts cannot hold NUL.
+            recipient: filter.recipient.as_ref().map(|recipient| recipient.replace('\0', "\u{fffd}")),
+            states: filter.failed.map(|failed| states(failed).map(state_number).collect()),
+            app: filter.account.map(|account| signed(account.as_app().0)),
         }
     }
-    found.ids.sort_unstable_by(|a, b| b.cmp(a));
-    Ok(found)
+
+    /// What each of these buckets has: the first `wanted`, and how many there are, as far as `looked_at`.
+    async fn of(&self, db: &Session, buckets: &[i16], wanted: u64, looked_at: u64) -> Outcome<Vec<Found>> {
+        // A count comes with the first row.
+        let [wanted, looked_at] = [wanted.max(1), looked_at].map(|count| i64::try_from(count).unwrap_or(i64::MAX));
+        let query = |bucket| {
+            let Self { between, channels, recipient, states, app } = self;
+            let Between { from, to, since, before, sure_from, sure_to } = between;
+            let mut params: Vec<Param<'_>> =
+                vec![bucket as _, from as _, to as _, &looked_at as _, channels as _, recipient as _];
+            params.extend([states as Param<'_>, since as _, before as _, sure_from as _, sure_to as _, &wanted as _]);
+            params.extend(app.as_ref().map(|app| app as Param<'_>));
+            Query { sql: if app.is_some() { sql::OWN } else { sql::ALL_ACCOUNTS }, params }
+        };
+        let answers = db.query_all(&buckets.iter().map(query).collect::<Vec<_>>()).await?;
+        let found = answers.iter().map(|rows| {
+            let ids = rows.iter().map(|row| id_read(row, 0)).collect::<Outcome<_>>()?;
+            let count = rows.first().map_or(Ok(0), |row| row.try_get::<_, i64>(1))?;
+            Ok(Found { ids, count: count.unsigned_abs() })
+        });
+        found.collect()
+    }
 }
 
 /// The states of what came to nothing, or of all else.
@@ -284,9 +353,10 @@ fn history_row(row: &SqlRow, said: &HashMap<Id, Said>) -> Outcome<HistoryRow> {
 mod tests {
     use super::*;
 
-    fn page(skip: u64, limit: u64) -> Option<(Day, Day, u64)> {
+    fn page(mut skip: u64, limit: u64) -> Option<(Day, Day, u64)> {
         let by_day = BTreeMap::from([(1, 5), (3, 2), (4, 10)]);
-        Span::of_page(&by_day, skip, limit).map(|span| (span.first, span.last, span.skip))
+        let span = Span::of_page(&by_day, &mut skip, limit)?;
+        Some((span.first, span.last, skip))
     }
 
     #[test]
@@ -304,12 +374,30 @@ mod tests {
         ] {
             assert_eq!(page(skip, limit), expected, "{skip}, {limit}");
         }
-        assert_eq!(Span::of_page(&BTreeMap::new(), 0, 1), None);
+        assert_eq!(Span::of_page(&BTreeMap::new(), &mut 0, 1), None);
+    }
+
+    #[test]
+    fn a_filter_looks_through_its_days_in_bounded_pieces() {
+        let half = ROWS_AT_ONCE / 2;
+        let by_day = BTreeMap::from([(1, 1), (2, half), (4, half), (5, 9 * half), (6, 1), (9, half)]);
+        let pieces = |filter: &HistoryFilter| -> Vec<(Day, Day)> {
+            Span::of_filter(&by_day, filter).iter().map(|span| (span.first, span.last)).collect()
+        };
+        let all = HistoryFilter { failed: Some(true), ..HistoryFilter::default() };
+        assert_eq!(pieces(&all), [(6, 9), (5, 5), (2, 4), (1, 1)]);
+        let since = HistoryFilter { since: Some(begin_of(5)), ..all.clone() };
+        assert_eq!(pieces(&since), [(6, 9), (5, 5)]);
+        let before = HistoryFilter { before: Some(begin_of(4)), ..since.clone() };
+        assert_eq!(pieces(&before), []);
+        // What was accepted just before a day begins may have an id of that day.
+        let before = HistoryFilter { before: Some(begin_of(4)), ..all };
+        assert_eq!(pieces(&before), [(2, 4), (1, 1)]);
     }
 
     #[test]
     fn ids_are_bound_by_moments_however_far_away() {
-        let span = Span { first: 20_000, last: 20_001, skip: 0 };
+        let span = Span { first: 20_000, last: 20_001 };
         let far = [Timestamp::from_ms(i64::MIN), Timestamp::from_ms(i64::MAX)];
         let all = Between::new(&span, &HistoryFilter::default());
         assert_eq!((all.from, all.to), (lowest_id(begin_of(20_000)), lowest_id(begin_of(20_002))));

@@ -45,7 +45,8 @@ fn nothing_is_walked_from_end_to_end_or_sorted() {
         let selection = Selection::of(&filter);
         let steps = plan(&db, &selection.ids_sql());
         assert!(steps[0].starts_with("SEARCH d ") && steps[0].contains(index), "{steps:?}");
-        assert!(steps.iter().all(|step| step.starts_with("SEARCH ")), "{filter:?}: {steps:?}");
+        let is_walk = |step: &String| step.contains("SCAN") || step.contains("TEMP B-TREE");
+        assert!(!steps.iter().any(is_walk), "{filter:?}: {steps:?}");
         // What is counted is the bounded result of the same search.
         let steps = plan(&db, &selection.count_sql());
         assert!(steps.iter().any(|step| step.contains(index)), "{steps:?}");

@@ -19,7 +19,7 @@ const KEY_BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, PAD.with_decod
 const BASE64: GeneralPurpose = GeneralPurpose::new(&STANDARD, PAD);
 const KEY_CHARS: usize = 43;
 /// To which multiple messages are filled up.
-const FILLED: usize = 32;
+pub(super) const FILLED: usize = 32;
 /// The random bytes before the length.
 const RANDOM: usize = 16;
 

@@ -1,8 +1,9 @@
 //! Signatures, ages, envelopes, documents, what they say and what is answered.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use proptest::prelude::*;
 
-use super::*;
+use super::{envelope::FILLED, *};
 
 const NOW: Timestamp = Timestamp::from_ms(1_700_000_000_000);
 const APP_ID: &str = "wx49f0ab532d5d035a";
@@ -12,11 +13,8 @@ const AES_KEY: &str = "kWxPEV2UEDyxWpmPdKC3F4dgPDmOvfKX1HGnEUDS1aR";
 const RANDOM: [u8; 16] = *b"0123456789abcdef";
 
 fn callback(aes_key: Option<&str>) -> Callback {
-    let keys = WechatCallback {
-        secret: Secret::new("s"),
-        token: Secret::new(TOKEN),
-        aes_key: aes_key.map(|key| Secret::new(key)),
-    };
+    let keys =
+        WechatCallback { secret: Secret::new("s"), token: Secret::new(TOKEN), aes_key: aes_key.map(Secret::new) };
     Callback::new(APP_ID, &keys).expect("a key")
 }
 
@@ -253,4 +251,24 @@ fn a_reply_goes_the_way_the_call_came() {
     assert_eq!(String::from_utf8(inner).expect("UTF-8"), reply);
     let over = [TOKEN, &outer["TimeStamp"], &outer["Nonce"], &outer["Encrypt"]];
     assert_eq!((outer["MsgSignature"].as_str(), outer["TimeStamp"].as_str()), (&*signature(&over), "1700000000"));
+}
+
+proptest! {
+    #[test]
+    fn texts_survive_a_document(text in "\\PC*") {
+        let written = xml::written(&[("A", &text)]).expect("written");
+        prop_assert_eq!(xml::read(&written).expect("its own").remove("A"), Some(text));
+    }
+
+    #[test]
+    fn nothing_that_comes_is_the_end_of_us(text in "(<(/|!|\\?)?(xml|A|--|\\[CDATA\\[|DOCTYPE)?|>|/>|\\]\\]>|&|;|#|\\PC){0,40}", bytes: Vec<u8>) {
+        let _ = xml::read(&text);
+        let _ = xml::read(&format!("<xml>{text}</xml>"));
+        let envelope = envelope(APP_ID);
+        prop_assert_eq!(envelope.open(&text), None);
+        let mut blocks = bytes;
+        blocks.resize(blocks.len().next_multiple_of(FILLED), 7);
+        prop_assert_eq!(envelope.open(&envelope.encrypted(blocks)), None);
+        prop_assert_eq!(envelope.open(&BASE64.encode(&text)), None);
+    }
 }
