@@ -182,14 +182,14 @@ impl Tokens {
                     if owner == Owner::Provider {
                         return self.fetch(key, turn, fetch, trouble).await;
                     }
-                    if let Drawn::No { until } = self.draw(false) {
+                    if let Drawn::No { until } = self.draw(None) {
                         // The turn is for whoever may.
                         let _ = self.store.token_fail(key.to_owned(), turn, now).await;
                         return Err(wait("too many of those that callers name have failed", until));
                     }
                     let fetched = self.fetch(key, turn, fetch, trouble).await;
                     if fetched.is_ok() {
-                        self.draw(true);
+                        self.draw(Some(now));
                     }
                     return fetched;
                 }
@@ -204,8 +204,8 @@ impl Tokens {
         Err(wait("another node fetches one, or waits after it could not", until))
     }
 
-    /// Counts one fetch for a caller, or takes it back.
-    fn draw(&self, back: bool) -> Drawn {
+    /// Counts one fetch for a caller, or takes back one that was counted at that moment.
+    fn draw(&self, back: Option<Timestamp>) -> Drawn {
         let draw = Draw { key: String::new(), amount: 1, back };
         lock(&self.callers).apply(&CALLERS_FAILURES, &draw, self.clock.now())
     }

@@ -166,12 +166,22 @@ impl Weixin {
         }
         let verdict = match self.read(&reply, &[grant.secret.expose()]) {
             Some(answer) => self.refused_token(grant, answer),
-            None => match reply.foreign(self.clock.now()) {
-                verdict @ Verdict { outcome: Outcome::Misconfigured | Outcome::Throttled { .. }, .. } => verdict,
-                verdict => deferred(verdict.reply),
-            },
+            None => self.foreign_token(grant, reply.foreign(self.clock.now())),
         };
         Err(no_token(verdict))
+    }
+
+    /// The verdict of an answer that is not of the API's form. Whatever stands before the API may dislike the very text that a
+    /// caller named.
+    fn foreign_token(&self, grant: &Grant, verdict: Verdict) -> Verdict {
+        let verdict = match verdict {
+            verdict @ Verdict { outcome: Outcome::Misconfigured | Outcome::Throttled { .. }, .. } => verdict,
+            verdict => deferred(verdict.reply),
+        };
+        match grant.owner {
+            Owner::Provider => verdict,
+            Owner::Caller => Verdict::new(of_the_message(verdict.outcome), verdict.reply),
+        }
     }
 
     /// The verdict of an answer that gives no token.

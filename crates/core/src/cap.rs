@@ -31,8 +31,8 @@ pub struct Draw {
     pub key: String,
     /// How many it counts for. What is more than a cap allows at all passes where nothing else counts.
     pub amount: u32,
-    /// So many are given back instead: they were drawn lately and came to nothing.
-    pub back: bool,
+    /// So many are given back instead, which were drawn at that moment and came to nothing.
+    pub back: Option<Timestamp>,
 }
 
 /// What became of a draw.
@@ -54,30 +54,31 @@ pub struct Tally(Vec<(Timestamp, u32)>);
 impl Tally {
     /// Makes a draw, or takes one back.
     pub fn apply(&mut self, caps: &[Cap], draw: &Draw, now: Timestamp) -> Drawn {
-        if draw.back {
-            self.give_back(draw.amount);
-            return Drawn::Yes;
+        match draw.back {
+            None => self.draw(caps, draw.amount, now),
+            Some(at) => {
+                self.give_back(draw.amount, at, now - longest(caps));
+                Drawn::Yes
+            }
         }
-        self.draw(caps, draw.amount, now)
     }
 
-    /// Takes `amount` off what was counted last.
-    fn give_back(&mut self, mut amount: u32) {
-        while let Some((_, n)) = self.0.last_mut() {
-            let off = amount.min(*n);
-            *n -= off;
-            amount -= off;
-            if *n > 0 {
-                break;
-            }
-            self.0.pop();
+    /// Takes `amount` off the moment that stands for `at`: the first that is no earlier, for moments are merged into later ones. Off
+    /// a later one it would let what was counted in between leave too early. What has left by now (`until`) has nothing to give back.
+    fn give_back(&mut self, amount: u32, at: Timestamp, until: Timestamp) {
+        if at <= until {
+            return;
         }
+        if let Some((_, n)) = self.0.iter_mut().find(|(moment, _)| *moment >= at) {
+            *n = n.saturating_sub(amount);
+        }
+        self.0.retain(|(_, n)| *n > 0);
     }
 
     /// Counts `amount` at `now` if every cap has room for it. A clock that is behind what was counted last counts as that.
     fn draw(&mut self, caps: &[Cap], amount: u32, now: Timestamp) -> Drawn {
         let now = self.0.last().map_or(now, |(last, _)| now.max(*last));
-        let longest = caps.iter().map(|cap| cap.span).max().unwrap_or_default();
+        let longest = longest(caps);
         self.0.retain(|(at, _)| now.since(*at) < longest);
         match caps.iter().filter_map(|cap| self.room_at(*cap, amount, now)).max() {
             Some(until) => Drawn::No { until },
@@ -91,8 +92,7 @@ impl Tally {
 
     /// From when on nothing in the tally counts any more.
     pub fn over(&self, caps: &[Cap]) -> Timestamp {
-        let longest = caps.iter().map(|cap| cap.span).max().unwrap_or_default();
-        self.0.last().map_or(Timestamp::from_ms(0), |(last, _)| *last + longest)
+        self.0.last().map_or(Timestamp::from_ms(0), |(last, _)| *last + longest(caps))
     }
 
     /// The stored form: pairs of milliseconds since 1970 and a count, both little-endian.
@@ -146,6 +146,11 @@ impl Tally {
     }
 }
 
+/// The longest span of some caps.
+fn longest(caps: &[Cap]) -> Duration {
+    caps.iter().map(|cap| cap.span).max().unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -174,14 +179,15 @@ mod tests {
     #[test]
     fn what_is_given_back_may_be_drawn_again() {
         let mut tally = Tally::default();
-        let draw = |amount, back| Draw { key: String::new(), amount, back };
-        for (n, (amount, back)) in [(20, false), (10, false), (15, true), (15, false)].into_iter().enumerate() {
-            let at = T0 + s(2 * n as u64);
-            assert_eq!(tally.apply(&MEMBER, &draw(amount, back), at), Drawn::Yes, "{n}");
-        }
-        assert!(matches!(tally.apply(&MEMBER, &draw(1, false), T0 + s(8)), Drawn::No { .. }));
-        tally.apply(&MEMBER, &draw(99, true), T0 + s(9));
-        assert_eq!(tally, Tally::default(), "never more than there is");
+        let mut apply = |amount, back: Option<u64>, at| {
+            let draw = Draw { key: String::new(), amount, back: back.map(|second| T0 + s(second)) };
+            tally.apply(&MEMBER, &draw, T0 + s(at)) == Drawn::Yes
+        };
+        assert!(apply(20, None, 0) && apply(10, None, 9) && !apply(1, None, 10));
+        assert!(apply(20, Some(0), 12));
+        assert!(apply(20, None, 13) && !apply(1, None, 13));
+        assert!(!apply(21, None, 69) && apply(10, None, 69), "what was sent in between counts until its own time");
+        assert!(apply(99, Some(500), 70) && !apply(1, None, 70), "nothing was drawn then");
     }
 
     #[test]
@@ -210,13 +216,20 @@ mod tests {
     proptest! {
         #[test]
         fn never_more_than_a_cap_in_any_span_and_room_when_it_says(
-            draws in prop::collection::vec((0u64..20_000, 1u32..4), 1..300),
+            draws in prop::collection::vec((0u64..20_000, 1u32..4, prop::bool::weighted(0.3)), 1..300),
         ) {
             let caps = [Cap { most: 7, span: s(10) }, Cap { most: 20, span: s(100) }];
             let (mut tally, mut at, mut passed) = (Tally::default(), T0, Vec::new());
-            for (wait, amount) in draws {
+            let mut unsent = Vec::new();
+            for (wait, amount, is_back) in draws {
                 at = at + Duration::from_millis(wait);
+                // Now and then what was drawn a while ago turns out to have come to nothing.
+                if is_back && let Some((drawn, amount)) = unsent.pop() {
+                    tally.apply(&caps, &Draw { key: String::new(), amount, back: Some(drawn) }, at);
+                    continue;
+                }
                 match tally.draw(&caps, amount, at) {
+                    Drawn::Yes if wait % 3 == 0 => unsent.push((at, amount)),
                     Drawn::Yes => passed.push((at, amount)),
                     Drawn::No { until } => {
                         prop_assert!(until > at);

@@ -12,6 +12,7 @@ use hongyan_core::{
     outcome::{Fault, Outcome, Scope, Verdict},
     retry::Roll,
     store::{Attempt, Cargo, Change, Lease, LeasedRow, StoreError},
+    time::Timestamp,
 };
 use tokio::time::Instant;
 
@@ -31,10 +32,17 @@ pub(crate) struct Call {
     /// What the provider promises about repeating on this channel.
     pub(crate) policy: Arc<Policy>,
     pub(crate) counters: Counters,
-    /// What was drawn from the recipients' caps, and for which deliveries.
-    pub(crate) drawn: Option<(RecipientCaps, HashSet<Id>)>,
+    /// What was drawn from the recipients' caps.
+    pub(crate) drawn: Option<Drawing>,
     /// Whether another provider could take the parcel at once, should this one turn out not to work.
     pub(crate) has_alternative: bool,
+}
+
+/// What a call drew from its recipients' caps.
+pub(crate) struct Drawing {
+    caps: RecipientCaps,
+    deliveries: HashSet<Id>,
+    at: Timestamp,
 }
 
 /// What came of a call, for the provider's breaker.
@@ -73,6 +81,7 @@ impl Call {
         }
         if self.lease.rows.iter().any(|row| !shared.store.holds(row.id, row.track.lease)) {
             // The node stood still since it was about to call; others may have judged what it meant to do.
+            self.give_back_draws(&self.lease.rows.iter().collect::<Vec<_>>(), shared).await;
             self.settle_all(shared, not_sent).await;
             return Called::Untried;
         }
@@ -195,7 +204,7 @@ impl Call {
             std::mem::take(&mut self.lease.rows).into_iter().partition(|row| row.track.maybe_duplicate);
         self.lease.rows = counted;
         let now = shared.clock.now();
-        let draws = rows.iter().map(|row| self.draw(&caps, row, false)).collect();
+        let draws = rows.iter().map(|row| self.draw(&caps, row, None)).collect();
         let drawn = match shared.store.caps_draw(caps.caps.clone(), draws, now).await {
             Ok(drawn) => drawn,
             Err(error) => {
@@ -224,22 +233,22 @@ impl Call {
                 }
             }
         }
-        self.drawn = Some((caps, deliveries));
+        self.drawn = Some(Drawing { caps, deliveries, at: now });
         self.lease.rows.sort_unstable_by_key(|row| row.id);
         self.settle_changes(shared, held_back).await;
     }
 
     /// What one of the rows counts for, or gives back.
-    fn draw(&self, caps: &RecipientCaps, row: &LeasedRow, back: bool) -> Draw {
+    fn draw(&self, caps: &RecipientCaps, row: &LeasedRow, back: Option<Timestamp>) -> Draw {
         let (provider, address) = (self.line.provider.no.0, row.address.to_lowercase());
         Draw { key: format!("recipient/{provider}/{}/{address}", caps.scope), amount: caps.amount, back }
     }
 
     /// What was certainly not sent shall not keep its recipients from anything else.
     async fn give_back_draws(&self, unsent: &[&LeasedRow], shared: &Shared) {
-        let Some((caps, deliveries)) = &self.drawn else { return };
+        let Some(Drawing { caps, deliveries, at }) = &self.drawn else { return };
         let unsent = unsent.iter().filter(|row| deliveries.contains(&row.id));
-        let draws: Vec<Draw> = unsent.map(|row| self.draw(caps, row, true)).collect();
+        let draws: Vec<Draw> = unsent.map(|row| self.draw(caps, row, Some(*at))).collect();
         if draws.is_empty() {
             return;
         }
@@ -267,9 +276,11 @@ impl Call {
                 }
                 // Taken over by somebody else, or not granted to a node that was not heard of lately: then it is still ours to
                 // give back.
+                self.give_back_draws(&refused.iter().collect::<Vec<_>>(), shared).await;
                 self.settle_rows(shared, refused, |lease| Event::GiveBack { lease }).await;
             }
             Err(error) => {
+                self.give_back_draws(&rows.iter().collect::<Vec<_>>(), shared).await;
                 tracing::warn!(%error, "an intent could not be recorded; the parcel is given back");
                 self.settle_rows(shared, rows, not_sent).await;
             }

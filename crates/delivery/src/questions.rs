@@ -3,11 +3,15 @@
 //! delivery proves nothing, and nothing is ever sent again because of it.
 //!
 //! Each provider is asked in a task of its own, a few questions at a time, so that one which hangs keeps nobody waiting but its own;
-//! one that does not answer, or whose breaker is open, is left alone until the next round.
+//! one that does not answer, or whose breaker waits, is left alone until the next round. A question sends nothing: a breaker that would
+//! let a call probe lets questions through, for nothing else may come that probes.
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -44,6 +48,8 @@ const PAGE: usize = 500;
 const ROUND_MAX: usize = 2_000;
 /// Questions to one provider at a time.
 const AT_ONCE: usize = 4;
+/// After so many questions in a row without an answer a provider is left alone until the next round.
+const SILENCE_MAX: usize = 8;
 
 /// Who was asked about what.
 #[derive(Debug, Default)]
@@ -102,7 +108,7 @@ impl Questions {
 
     fn may_ask(&self, line: &Line, now: Timestamp) -> bool {
         line.sender.answers_questions()
-            && line.permission(now) == Permission::Flow
+            && matches!(line.permission(now), Permission::Flow | Permission::Probe)
             && !lock(&self.0).busy.contains(&line.provider.no)
     }
 }
@@ -133,17 +139,24 @@ fn time(doubt: &Doubt, now: Timestamp) -> usize {
     ASK_AFTER.partition_point(|after| *after <= age)
 }
 
-/// Asks a provider about these, until it does not answer.
+/// Asks a provider about these, until it does not answer several times in a row. That it did not answer about one is an answer for
+/// that one: what is asked again too soon would keep the others waiting.
 async fn ask_all(line: &Line, due: Vec<Doubt>, asked: &Mutex<Asked>, shared: &Shared) {
+    let silence = &AtomicUsize::new(0);
     let questions = stream::iter(due).map(|doubt| async move {
-        let receipt = ask(line, &doubt, shared).await;
-        (doubt, receipt)
+        if silence.load(Ordering::Relaxed) >= SILENCE_MAX || shared.stopping.is_cancelled() {
+            return None;
+        }
+        let answer = ask(line, &doubt, shared).await;
+        match answer {
+            Answer::NoAnswer => silence.fetch_add(1, Ordering::Relaxed),
+            Answer::Known(_) | Answer::NotKnown => silence.swap(0, Ordering::Relaxed),
+        };
+        Some(doubt)
     });
     let mut answers = questions.buffer_unordered(AT_ONCE);
-    while let Some((doubt, answer)) = answers.next().await {
-        if answer == Answer::NoAnswer || shared.stopping.is_cancelled() {
-            break;
-        }
+    while let Some(answered) = answers.next().await {
+        let Some(doubt) = answered else { continue };
         let number = time(&doubt, shared.clock.now());
         lock(asked).times.insert((line.provider.no, doubt.delivery), number);
     }

@@ -120,8 +120,7 @@ impl Intake {
     /// # Errors
     /// The store's, when it cannot be counted.
     pub async fn draw(&self, cap: Cap, key: String) -> Result<Drawn, StoreError> {
-        let drawn =
-            self.deps.store.caps_draw(vec![cap], vec![Draw { key, amount: 1, back: false }], self.now()).await?;
+        let drawn = self.deps.store.caps_draw(vec![cap], vec![Draw { key, amount: 1, back: None }], self.now()).await?;
         drawn.into_iter().next().ok_or_else(|| StoreError::Corrupt("no answer to a draw".into()))
     }
 

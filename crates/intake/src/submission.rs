@@ -158,7 +158,10 @@ impl Audience {
                         resolved.push(addressee);
                     }
                     Entry::Occupied(known) if known.get().0 != addressee.recipient => {
-                        shared.push((known.get().1.clone(), addressee.recipient));
+                        let other = (known.get().1.clone(), addressee.recipient);
+                        if !shared.contains(&other) {
+                            shared.push(other);
+                        }
                     }
                     Entry::Occupied(_) => {}
                 }

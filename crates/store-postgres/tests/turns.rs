@@ -25,7 +25,7 @@ async fn three_nodes() -> (String, [Arc<PostgresStore>; 3]) {
 }
 
 fn draws(keys: impl IntoIterator<Item = usize>) -> Vec<Draw> {
-    keys.into_iter().map(|n| Draw { key: format!("{n}/zhangsan"), amount: 1, back: false }).collect()
+    keys.into_iter().map(|n| Draw { key: format!("{n}/zhangsan"), amount: 1, back: None }).collect()
 }
 
 async fn drawn(node: &PostgresStore, draws: &[Draw], now: Timestamp) -> Vec<Drawn> {

@@ -51,7 +51,7 @@ impl Place {
 }
 
 async fn draw(store: &SqliteStore, key: &str, now: Timestamp) -> Drawn {
-    let draws = vec![Draw { key: key.to_owned(), amount: 1, back: false }];
+    let draws = vec![Draw { key: key.to_owned(), amount: 1, back: None }];
     store.caps_draw(vec![CAP], draws, now).await.expect("draws").remove(0)
 }
 

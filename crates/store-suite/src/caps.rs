@@ -15,7 +15,7 @@ const FIVE: Cap = Cap { most: 5, span: MINUTE };
 
 async fn draw(world: &World<'_>, caps: &[Cap], draws: &[(&str, u32)]) -> Vec<Drawn> {
     let draws =
-        draws.iter().map(|(key, amount)| Draw { key: (*key).to_owned(), amount: *amount, back: false }).collect();
+        draws.iter().map(|(key, amount)| Draw { key: (*key).to_owned(), amount: *amount, back: None }).collect();
     world.store().caps_draw(caps.to_vec(), draws, world.now).await.expect("answers")
 }
 
@@ -64,7 +64,7 @@ pub async fn every_cap_has_to_have_room(bench: &impl Bench) {
 pub async fn what_came_to_nothing_is_given_back(bench: &impl Bench) {
     let world = &World::begin(bench).await;
     let back = |amount| async move {
-        let draws = vec![Draw { key: "a".to_owned(), amount, back: true }];
+        let draws = vec![Draw { key: "a".to_owned(), amount, back: Some(world.now) }];
         world.store().caps_draw(vec![FIVE], draws, world.now).await.expect("answers")
     };
     let later = no(world.now + MINUTE);

@@ -353,7 +353,7 @@ async fn act(world: &mut World<'_>, model: &mut Recount, asked_before: &mut Vec<
             assert_eq!(world.store().tokens_take("provider/a".into(), 0.01, 3, *want, now).await, Ok(expected));
         }
         Act::Draw(draws) => {
-            let draw = |(key, amount): &(u8, u32)| Draw { key: format!("member/{key}"), amount: *amount, back: false };
+            let draw = |(key, amount): &(u8, u32)| Draw { key: format!("member/{key}"), amount: *amount, back: None };
             let draws: Vec<_> = draws.iter().map(draw).collect();
             let drawn = |draw: &Draw| model.tallies.entry(draw.key.clone()).or_default().apply(&CAPS, draw, now);
             let expected: Vec<_> = draws.iter().map(drawn).collect();

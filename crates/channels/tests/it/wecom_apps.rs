@@ -63,8 +63,9 @@ async fn callers_are_to_blame_for_what_they_named_and_nothing_else() {
             refused(45009),
             ["throttled provider 60s", "throttled provider 60s", "throttled recipient 60s", "throttled recipient 60s"],
         ),
-        (proxy("403 Forbidden"), all),
-        (proxy("404 Not Found"), all),
+        (proxy("403 Forbidden"), [ours, ours, later, later]),
+        (proxy("404 Not Found"), [ours, ours, later, later]),
+        (proxy("502 Bad Gateway"), ["deferred provider", "deferred provider", later, later]),
     ] {
         for (parcel, expected) in [&own, &number, &secret, &both].into_iter().zip(found) {
             let fake = fake([ok()]).await;

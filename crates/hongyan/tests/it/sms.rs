@@ -1,16 +1,21 @@
 //! SMS from outside: numbers in doubt, numbers that are wrong, and a provider that is asked later. Every case runs on both stores.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use serde_json::{Value, json};
 
 use crate::support::{
+    PATIENCE,
     place::{Place, on_both_stores},
     provider::{Asked, Provider},
     server::Server,
+    wait_for,
 };
 
 const SEND_SMS: &str = "/api/c/compapi/cmsi/send_sms/";
@@ -18,6 +23,7 @@ const SEND_SMS: &str = "/api/c/compapi/cmsi/send_sms/";
 on_both_stores!(
     one_bad_number_never_stops_the_others,
     a_call_without_an_answer_is_unknown_until_the_provider_says_more,
+    many_in_doubt_are_asked_about_whatever_becomes_of_one,
     two_hundred_numbers_go_in_one_call,
 );
 
@@ -123,6 +129,37 @@ fn a_call_without_an_answer_is_unknown_until_the_provider_says_more(mut place: P
     };
     let sends = provider.asked("/").iter().filter(|asked| query(asked, "OutId").is_some()).count();
     assert_eq!(sends, 1, "never sent again: {message}");
+}
+
+/// Enough lost answers to open the breaker, and nothing else to send that would close it.
+fn many_in_doubt_are_asked_about_whatever_becomes_of_one(mut place: Place) {
+    let sent = Arc::new(Mutex::new(HashMap::new()));
+    let ids = Arc::clone(&sent);
+    let provider = Provider::start(move |asked| {
+        let mut ids = ids.lock().expect("no panic");
+        let text = |name| query(asked, name).unwrap_or_default().to_owned();
+        if let Some(id) = query(asked, "OutId") {
+            ids.insert(text("PhoneNumbers"), id.to_owned());
+            return None;
+        }
+        let number = text("PhoneNumber");
+        if number.ends_with('3') {
+            return Some(json!({ "Code": "isv.SOMETHING_NEW", "Message": "said", "RequestId": "r" }));
+        }
+        let detail = json!({ "PhoneNum": number, "OutId": ids.get(&number), "SendStatus": 3, "ErrCode": "DELIVERED" });
+        let details = json!({ "SmsSendDetailDTO": [detail] });
+        Some(
+            json!({ "Code": "OK", "Message": "OK", "RequestId": "r", "TotalCount": "1", "SmsSendDetailDTOs": details }),
+        )
+    });
+    let server = place.start(&aliyun(&provider));
+    let numbers: Vec<String> = (0..10).map(|n| format!("1380000000{n}")).collect();
+    let reply = send(&server, json!(numbers));
+    wait_for("what the provider knows", PATIENCE, || {
+        let found = states(&server.message(&reply));
+        (found.iter().filter(|state| *state == "delivered").count() == 9).then_some(())
+    });
+    assert_eq!(states(&server.message(&reply))[3], "unknown");
 }
 
 fn two_hundred_numbers_go_in_one_call(mut place: Place) {
