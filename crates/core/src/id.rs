@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{limits, setup::AppNo, time::Timestamp};
+use crate::{limits, number::AppNo, time::Timestamp};
 
 /// 2020-01-01 00:00:00 UTC in milliseconds since the Unix epoch.
 const EPOCH_MS: i64 = 1_577_836_800_000;

@@ -16,7 +16,7 @@
 //! | [`setup`] | what a deployment declares: apps, channels, providers, people |
 //! | [`store`], [`channel`], [`ports`], [`lease`], [`token`], [`node`], [`record`] | the ports, and what crosses them |
 //! | [`transfer`] | what moves from one store to another |
-//! | [`id`], [`time`], [`limits`], [`text`] | identifiers, time, every bound, control characters |
+//! | [`id`], [`number`], [`time`], [`limits`], [`text`] | identifiers, numbers, time, every bound, control characters |
 
 pub mod account;
 pub mod address;
@@ -30,6 +30,7 @@ pub mod lease;
 pub mod limits;
 pub mod message;
 pub mod node;
+pub mod number;
 pub mod outcome;
 pub mod pace;
 pub mod ports;

@@ -13,24 +13,14 @@ use ipnet::IpNet;
 
 use crate::{cap::Cap, limits, quota::Fit};
 
+pub use crate::number::{AppNo, ChannelNo, ProviderNo};
+
 mod provider;
 
 pub use provider::{
     AliyunProvider, CaptureProvider, Dkim, NoticeFields, Provider, ProviderKind, SmsTemplate, SmtpProvider,
     TencentProvider, TencentVoiceProvider, TestProvider, Tls, WechatCallback, WechatProvider, WecomProvider,
 };
-
-/// An app's number in the store. It never changes and is never used again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AppNo(pub u32);
-
-/// A channel's number in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChannelNo(pub u32);
-
-/// A provider's number in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProviderNo(pub u32);
 
 /// A password, key or app secret. It does not show itself in logs or debug output.
 #[derive(Clone, PartialEq, Eq)]
