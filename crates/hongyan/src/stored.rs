@@ -125,7 +125,7 @@ fn channel(declared: &Declaration, providers: &HashMap<&str, ProviderNo>) -> any
 
 #[cfg(test)]
 mod tests {
-    use hongyan_core::cap::Cap;
+    use hongyan_core::{cap::Cap, quota::Fit};
     use std::time::Duration;
 
     use super::*;
@@ -142,6 +142,11 @@ cmsi.jwt_public_key = """
 KEY
 -----END PUBLIC KEY-----
 """
+imsg.wait = "4s"
+imsg.token_ttl = "10m"
+imsg.open_register = true
+imsg.self_modify = true
+imsg.limits = "strict"
 time_zone = "Europe/Berlin"
 retention = "30d"
 [[app]]
@@ -195,6 +200,11 @@ default = true
             cmsi_login_url: "http://login.example.com".into(),
             cmsi_user_url: "http://users.example.com".into(),
             cmsi_jwt_key: key.into(),
+            imsg_wait: Duration::from_secs(4),
+            imsg_token_ttl: Duration::from_secs(600),
+            imsg_open_register: true,
+            imsg_self_modify: true,
+            imsg_fit: Fit::Whole,
             time_zone: "Europe/Berlin".into(),
             retention: Duration::from_secs(30 * 86_400),
         };

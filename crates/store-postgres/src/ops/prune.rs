@@ -31,7 +31,8 @@ async fn prune_told(engine: &Engine, before: Timestamp, limit: usize, now: Times
     engine.days.make_all(&engine.pool, today..=today + DAYS_AHEAD).await?;
     let keys_left = again(|| forget(engine, read::KEYS_OVER, read::KEYS_FORGET, limit, now)).await?;
     let tallies_left = again(|| forget(engine, quota::TALLIES_OVER, quota::TALLIES_FORGET, limit, now)).await?;
-    let account_tokens_left = again(|| forget(engine, account::TOKENS_OVER, account::TOKENS_FORGET, limit, now)).await?;
+    let account_tokens_left =
+        again(|| forget(engine, account::TOKENS_OVER, account::TOKENS_FORGET, limit, now)).await?;
     let tokens_left = again(|| forget(engine, token::TOKENS_OVER, token::TOKENS_FORGET, limit, now)).await?;
     let days_left = day_forget(engine, before).await?;
     Ok([keys_left, tallies_left, account_tokens_left, tokens_left, days_left].contains(&true))

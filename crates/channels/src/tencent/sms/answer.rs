@@ -89,7 +89,9 @@ pub(super) fn found(reply: &Reply, phone: &Phone, delivery: Id) -> channel::Answ
     let response = match Answer::read(reply) {
         Answer::Done(response) => response,
         // What is wrong with this number is no reason not to ask about others.
-        Answer::Refused(refusal) if matches!(CODES.class(&refusal.code), Some(Class::Recipient(_) | Class::Content)) => {
+        Answer::Refused(refusal)
+            if matches!(CODES.class(&refusal.code), Some(Class::Recipient(_) | Class::Content)) =>
+        {
             return channel::Answer::NotKnown;
         }
         Answer::Refused(_) | Answer::Foreign => return channel::Answer::NoAnswer,
