@@ -16,7 +16,8 @@ if [ ! -x "$program" ]; then
     [ "${1:-build}" != check ] || exit 0
     echo "building the program as it was before the newest migration (once, takes minutes)" >&2
     mkdir -p "$place"
-    rm -rf "$place/source"
+    # What a build that failed has left is of another commit, and its files may be younger than these.
+    rm -rf "$place/source" "$place/build"
     # A copy without a work tree of its own: nothing of git's is left behind, whatever happens.
     mkdir "$place/source"
     git archive "$PREVIOUS" | tar -x -C "$place/source"
