@@ -44,7 +44,7 @@ pub enum Fit {
 /// A request to be admitted, whole or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
-    /// The account, such as `account/17`.
+    /// The account, such as `17/account`.
     pub account: String,
     /// What is admitted. The same id again is admitted again and counts once, so that a doubtful commit may be repeated.
     pub id: Id,

@@ -367,7 +367,7 @@ impl Limits for FakeStore {
     async fn caps_draw(&self, caps: Vec<Cap>, draws: Vec<Draw>, now: Timestamp) -> StoreResult<Vec<Drawn>> {
         let mut inner = self.lock();
         inner.check()?;
-        let draw = |draw: Draw| inner.tallies.entry(draw.key).or_default().draw(&caps, draw.amount, now);
-        Ok(draws.into_iter().map(draw).collect())
+        let draw = |draw: &Draw| inner.tallies.entry(draw.key.clone()).or_default().apply(&caps, draw, now);
+        Ok(draws.iter().map(draw).collect())
     }
 }
