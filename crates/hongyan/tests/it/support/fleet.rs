@@ -58,10 +58,9 @@ impl Fleet {
     fn config(&self, key: &str) -> String {
         let dir = self.home.dir.path().display();
         let Self { url, home, .. } = self;
-        let proxies: Vec<&str> = home.proxy.as_deref().into_iter().collect();
+        let proxies = home.proxies();
         format!(
-            "listen = \"127.0.0.1:0\"\nstore = \"{url}\"\nsecret_file = \"{dir}/{key}\"\nadmin_token = \"{ADMIN}\"\n\
-             trusted_proxies = {proxies:?}\n"
+            "listen = \"127.0.0.1:0\"\nstore = \"{url}\"\nsecret_file = \"{dir}/{key}\"\nadmin_token = \"{ADMIN}\"\n{proxies}"
         )
     }
 

@@ -51,13 +51,17 @@ impl Home {
     }
 
     fn configure(&self) -> PathBuf {
-        let proxies: Vec<&str> = self.proxy.as_deref().into_iter().collect();
         let config = format!(
-            "listen = \"127.0.0.1:0\"\nstore = \"sqlite:{0}/hongyan.db\"\nsecret_file = \"{0}/master.key\"\nadmin_token = \"{ADMIN}\"\n\
-             trusted_proxies = {proxies:?}\n",
-            self.dir.path().display()
+            "listen = \"127.0.0.1:0\"\nstore = \"sqlite:{0}/hongyan.db\"\nsecret_file = \"{0}/master.key\"\nadmin_token = \"{ADMIN}\"\n{1}",
+            self.dir.path().display(),
+            self.proxies(),
         );
         self.write("hongyan.toml", &config)
+    }
+
+    /// The line of the configuration about proxies; none where none is trusted, for older programs know no such key.
+    pub fn proxies(&self) -> String {
+        self.proxy.as_ref().map_or_else(String::new, |proxy| format!("trusted_proxies = [{proxy:?}]\n"))
     }
 
     /// The command that runs a node here with `plan`.
