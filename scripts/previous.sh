@@ -3,7 +3,7 @@
 # where it is: a test runs it beside the present one on one database. With `check`, says only whether it can be built. Whoever
 # adds a migration puts the commit before it here.
 set -eu
-PREVIOUS=74b8bdf0d4187eace2012f10478372dd2269157a
+PREVIOUS=f4c096e91592108c3c3f9bc897a16974012aa06e
 cd "$(dirname "$0")/.."
 place="$PWD/target/previous"
 program="$place/$PREVIOUS"
