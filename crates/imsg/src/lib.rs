@@ -14,7 +14,7 @@
 //! | `login`, `register`, `token`, `throttle` | decisions 3, 5 and 10: who speaks, and how often somebody may guess |
 //! | `send` | decisions 2, 4 and 9: the order of checks, the submission, the answer |
 //! | `method`, `recipients`, `content`, `attachment`, `fingerprint` | rows 11 to 18: what a call may say |
-//! | `modify`, `query`, `zone` | decisions 6, 7 and 10: limits and history, in the deployment's zone |
+//! | `modify`, `query`, `turn`, `zone` | decisions 6, 7 and 10: limits and history, in the deployment's zone |
 
 mod attachment;
 mod call;
@@ -33,6 +33,7 @@ mod route;
 mod send;
 mod throttle;
 mod token;
+mod turn;
 mod zone;
 
 use axum::{
@@ -50,18 +51,20 @@ use crate::{
     route::Route,
     send::Order,
     throttle::Throttle,
+    turn::Turns,
 };
 
 /// The iMSG dialect of a node.
 pub struct Imsg {
     deps: ImsgDeps,
     throttle: Throttle,
+    queries: Turns,
 }
 
 impl Imsg {
     /// The dialect on top of these.
     pub fn new(deps: ImsgDeps) -> Self {
-        Self { deps, throttle: Throttle::default() }
+        Self { deps, throttle: Throttle::default(), queries: Turns::default() }
     }
 
     /// Answers any request under `/api/` that is no other dialect's, unknown paths included (decision 10). An extension
@@ -102,7 +105,7 @@ impl Imsg {
             Route::Register => register::register(&self.deps, &self.throttle, &call).await,
             Route::Login => login::login(&self.deps, &self.throttle, &call).await,
             Route::Modify(name) => modify::modify(&self.deps, &call, name.as_deref()).await,
-            Route::Query => query::query(&self.deps, &call).await,
+            Route::Query => query::query(&self.deps, &self.queries, &call).await,
             Route::Send => {
                 let account = token::account(&self.deps, &call).await?;
                 let order = Order::read(&self.deps, account, &call)?;

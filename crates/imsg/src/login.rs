@@ -23,7 +23,7 @@ pub(crate) async fn login(deps: &ImsgDeps, throttle: &Throttle, call: &Call<'_>)
         return Err(Code::Missing.into());
     }
     let (username, password) = (call::text(username)?, call::text(password)?);
-    let doors = vec![Door::name(username), Door::address("login", call.client())];
+    let doors = Door::login(username, call.client());
     if throttle.is_shut(&doors, deps.intake.now()) {
         return Err(Reply::later());
     }

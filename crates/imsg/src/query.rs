@@ -21,6 +21,7 @@ use crate::{
     method::Method,
     reply::{Answer, Reply},
     token,
+    turn::Turns,
     zone::Zone,
 };
 
@@ -32,14 +33,20 @@ const SIZE_MAX: usize = 1_000;
 const PAGE_MAX: usize = 1_000_000;
 
 /// Answers what was sent: by everyone to an administrator, by themselves to others.
-pub(crate) async fn query(deps: &ImsgDeps, call: &Call<'_>) -> Answer {
+pub(crate) async fn query(deps: &ImsgDeps, turns: &Turns, call: &Call<'_>) -> Answer {
     let caller = token::account(deps, call).await?;
     let setup = deps.intake.setup().get();
     let zone = Zone::named(&setup.settings.time_zone);
     let size = number(call, "size")?.unwrap_or(SIZE).min(SIZE_MAX);
     let page = number(call, "page")?.unwrap_or(1).min(PAGE_MAX);
     let found = match filter(deps, call, &caller, &setup, &zone).await? {
-        Some(filter) => deps.book.store().history(filter, (page - 1) * size, size).await?,
+        Some(filter) => {
+            let _turn = match filter.is_plain() {
+                true => None,
+                false => Some(turns.take(caller.no).ok_or_else(Reply::later)?),
+            };
+            deps.book.store().history(filter, (page - 1) * size, size).await?
+        }
         None => HistoryPage { rows: Vec::new(), total: 0 },
     };
     let mut accounts: Vec<_> = found.rows.iter().map(|row| row.account).collect();
@@ -50,8 +57,9 @@ pub(crate) async fn query(deps: &ImsgDeps, call: &Call<'_>) -> Answer {
         false => deps.book.store().account_names(accounts).await?.into_iter().collect(),
     };
     let row = |(n, row): (usize, &HistoryRow)| {
-        let from = names.get(&row.account).map_or("", String::as_str);
-        ((n + 1).to_string(), told(row, from, &zone))
+        // An account that was removed has its number alone: who has got its name since is another one.
+        let from = names.get(&row.account).map_or_else(|| format!("#{}", row.account.0), String::clone);
+        ((n + 1).to_string(), told(row, &from, &zone))
     };
     let rows: Map<String, Value> = found.rows.iter().enumerate().map(row).collect();
     Ok(Reply::new(Code::Done).with("total", found.total).with("total_data", rows))

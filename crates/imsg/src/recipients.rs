@@ -8,7 +8,7 @@ use hongyan_core::{
     address::{AccountId, Address, EmailAddress, MAINLAND, Phone},
     delivery::Reason,
     limits,
-    setup::Channel,
+    setup::{Channel, ProviderNo, Setup},
     store::StoreError,
     text,
 };
@@ -73,12 +73,13 @@ impl Recipients {
         if wrong.is_empty() { Ok(Self { names, is_list, method }) } else { Err(refused(method, wrong)) }
     }
 
-    /// Where they are reached by `channel`. A follower who is known to have gone is skipped.
-    pub(crate) async fn resolve(&self, deps: &ImsgDeps, channel: &Channel) -> Result<Resolved, Reply> {
+    /// Where they are reached by the channel whose tags are those of `account`, if there is one. A follower who is known to have
+    /// gone is skipped.
+    pub(crate) async fn resolve(&self, deps: &ImsgDeps, account: Option<ProviderNo>) -> Result<Resolved, Reply> {
         let codes = self.names.iter().filter(|name| may_be_code(self.method, name)).cloned().collect();
         let people = deps.intake.people(codes).await?;
         let known: HashSet<&str> = people.iter().map(|user| user.code.as_str()).collect();
-        let mut followers = self.followers(deps, channel).await?;
+        let mut followers = self.followers(deps, account).await?;
         let (mut to, mut wrong, mut gone) = (Vec::with_capacity(self.names.len()), Vec::new(), HashSet::new());
         for name in &self.names {
             let address = match form(self.method, name) {
@@ -115,23 +116,28 @@ impl Recipients {
         Ok(resolved)
     }
 
-    /// Those who are named by their tags: followers of whichever account the channel sends by.
-    async fn followers(&self, deps: &ImsgDeps, channel: &Channel) -> Result<HashMap<u32, Follower>, StoreError> {
-        let mut tags: Vec<u32> = self.names.iter().filter_map(|name| tag(name)).collect();
-        let mut found = HashMap::new();
-        if self.method != Method::Wechat {
-            return Ok(found);
-        }
-        for provider in &channel.providers {
-            if tags.is_empty() {
-                break;
+    /// Those who are named by their tags: followers of this account.
+    async fn followers(
+        &self,
+        deps: &ImsgDeps,
+        account: Option<ProviderNo>,
+    ) -> Result<HashMap<u32, Follower>, StoreError> {
+        let tags: Vec<u32> = self.names.iter().filter_map(|name| tag(name)).collect();
+        match account {
+            Some(account) if self.method == Method::Wechat && !tags.is_empty() => {
+                let found = deps.book.store().followers(account, tags).await?;
+                Ok(found.into_iter().map(|follower| (follower.tag, follower)).collect())
             }
-            let of_provider = deps.book.store().followers(*provider, tags.clone()).await?;
-            found.extend(of_provider.into_iter().map(|follower| (follower.tag, follower)));
-            tags.retain(|tag| !found.contains_key(tag));
+            _ => Ok(HashMap::new()),
         }
-        Ok(found)
     }
+}
+
+/// Whose followers the tags are that a channel sends to: those of the provider that it sends by first. A tag, and the openid
+/// behind it, mean nothing to any other official account.
+pub(crate) fn account_of(setup: &Setup, channel: &Channel) -> Option<ProviderNo> {
+    let is_enabled = |no: &ProviderNo| setup.provider(*no).is_some_and(|provider| provider.enabled);
+    channel.providers.iter().copied().find(is_enabled)
 }
 
 /// What a name is, for a method.

@@ -23,7 +23,7 @@ use crate::{
     deps::ImsgDeps,
     fingerprint,
     method::Method,
-    recipients::Recipients,
+    recipients::{self, Recipients},
     reply::{Answer, Reply, told},
     zone::Zone,
 };
@@ -70,10 +70,12 @@ impl Order {
         let Self { account, method, to, draft, key, client } = self;
         let Account { no, name, profile, .. } = account;
         let setup = deps.intake.setup().get();
-        let Some(channel) = setup.channel_of_kind(method.kind()) else {
+        let channel = setup.channel_of_kind(method.kind());
+        let official = channel.and_then(|channel| recipients::account_of(&setup, channel));
+        let resolved = to.resolve(deps, official).await?;
+        let Some(channel) = channel else {
             return Err(if profile.available { no_channel() } else { Code::OverLimit.into() });
         };
-        let resolved = to.resolve(deps, channel).await?;
         let submission = |draft, windows, idempotency| Submission {
             app: no.as_app(),
             dialect: Dialect::Imsg,

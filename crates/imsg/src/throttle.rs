@@ -1,5 +1,5 @@
-//! Guessing passwords, and registering in bulk, are slowed down (decisions 5 and 10): so many failures a minute for one name,
-//! and for one address, counted across all nodes. A node that finds a door shut keeps it shut until then, for the right
+//! Guessing passwords, and registering in bulk, are slowed down (decisions 5 and 10, row 8): so many failures a minute for one
+//! name from one address, for one address, and for one name from anywhere, counted across all nodes. A node that finds a door shut keeps it shut until then, for the right
 //! password too. What succeeds never counts, so that a caller who logs in for each message is not held up.
 
 use std::{
@@ -18,8 +18,10 @@ use hongyan_intake::Intake;
 use ring::digest::{SHA256, digest};
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// Failed logins for one name.
-const NAME: Cap = Cap { most: 10, span: MINUTE };
+/// Failed logins for one name from one address.
+const NAME_FROM: Cap = Cap { most: 10, span: MINUTE };
+/// Failed logins for one name from anywhere: so many that nobody shuts its owner out from a few addresses.
+const NAME: Cap = Cap { most: 100, span: MINUTE };
 /// Failed logins, or registrations, from one address.
 const ADDRESS: Cap = Cap { most: 20, span: MINUTE };
 /// Doors that a node remembers as shut. Beyond that it forgets, and the count of all nodes alone decides.
@@ -36,24 +38,32 @@ pub(crate) struct Door {
 }
 
 impl Door {
-    /// Logging in under a name. The key does not show it.
-    pub(crate) fn name(name: &str) -> Self {
+    /// Logging in under a name from an address, the narrowest door first. No key shows the name.
+    pub(crate) fn login(name: &str, client: Option<IpAddr>) -> Vec<Self> {
         let digest = digest(&SHA256, name.trim().as_bytes());
         let hex: String = digest.as_ref()[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { key: format!("imsg/login/{hex}"), cap: NAME }
+        vec![
+            Self { key: format!("imsg/login/{hex}/{}", place(client)), cap: NAME_FROM },
+            Self::address("login", client),
+            Self { key: format!("imsg/login/{hex}"), cap: NAME },
+        ]
     }
 
-    /// `what` from an address; of IPv6, the network of a household.
+    /// `what` from an address.
     pub(crate) fn address(what: &str, client: Option<IpAddr>) -> Self {
-        let from = match client {
-            None => "nowhere".to_owned(),
-            Some(IpAddr::V4(address)) => address.to_string(),
-            Some(IpAddr::V6(address)) => {
-                let [a, b, c, d, ..] = address.segments();
-                format!("{a:x}:{b:x}:{c:x}:{d:x}")
-            }
-        };
-        Self { key: format!("imsg/{what}/{from}"), cap: ADDRESS }
+        Self { key: format!("imsg/{what}/{}", place(client)), cap: ADDRESS }
+    }
+}
+
+/// What counts as one address; of IPv6, the network of a household.
+fn place(client: Option<IpAddr>) -> String {
+    match client {
+        None => "nowhere".to_owned(),
+        Some(IpAddr::V4(address)) => address.to_string(),
+        Some(IpAddr::V6(address)) => {
+            let [a, b, c, d, ..] = address.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}")
+        }
     }
 }
 
@@ -64,16 +74,16 @@ impl Throttle {
         doors.iter().any(|door| shut.get(&door.key).is_some_and(|until| now < *until))
     }
 
-    /// Counts an attempt against these doors; answers whether one of them is shut by now.
+    /// Counts an attempt against these doors in turn; answers whether one of them is shut by now. At that one the counting
+    /// ends, so that one address, however many tries it makes at once, uses up no more of a name than its own share.
     pub(crate) async fn count(&self, intake: &Intake, doors: Vec<Door>) -> Result<bool, StoreError> {
-        let mut is_shut = false;
         for Door { key, cap } in doors {
             if let Drawn::No { until } = intake.draw(cap, key.clone()).await? {
-                is_shut = true;
                 self.shut(key, until, intake.now());
+                return Ok(true);
             }
         }
-        Ok(is_shut)
+        Ok(false)
     }
 
     fn shut(&self, key: String, until: Timestamp, now: Timestamp) {
@@ -95,12 +105,25 @@ mod tests {
 
     #[test]
     fn a_door_is_shut_until_its_time_and_no_longer() {
-        let throttle = Throttle::default();
-        let doors = || [Door::name(" 天存 "), Door::address("login", "192.0.2.7".parse().ok())];
-        assert!(!throttle.is_shut(&doors(), T0));
-        throttle.shut(Door::name("天存").key, T0 + MINUTE, T0);
-        assert!(throttle.is_shut(&doors(), T0) && !throttle.is_shut(&doors()[1..], T0));
-        assert!(!throttle.is_shut(&doors(), T0 + MINUTE));
+        let doors = |name: &str| Door::login(name, "192.0.2.7".parse().ok());
+        for door in doors("天存") {
+            let throttle = Throttle::default();
+            assert!(!throttle.is_shut(&doors(" 天存 "), T0));
+            throttle.shut(door.key, T0 + MINUTE, T0);
+            assert!(throttle.is_shut(&doors(" 天存 "), T0));
+            assert!(!throttle.is_shut(&doors(" 天存 "), T0 + MINUTE));
+        }
+    }
+
+    #[test]
+    fn a_name_an_address_and_both_together_are_doors_of_their_own() {
+        let keys = |name: &str, address: &str| -> Vec<String> {
+            Door::login(name, address.parse().ok()).into_iter().map(|door| door.key).collect()
+        };
+        let (one, elsewhere, other) = (keys("a", "192.0.2.7"), keys("a", "192.0.2.8"), keys("b", "192.0.2.7"));
+        let is_same = |with: &[String]| one.iter().zip(with).map(|(a, b)| a == b).collect::<Vec<_>>();
+        assert_eq!(is_same(&elsewhere), [false, false, true]);
+        assert_eq!(is_same(&other), [false, true, false]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use axum::http::Request;
 use hongyan_core::account::{AccountChange, Role};
 use hongyan_intake::{PER_DAY, PER_HOUR};
 use serde_json::{Value, json};
@@ -80,6 +81,29 @@ async fn guessing_is_slowed_down_and_logging_in_is_not() {
     assert_eq!(login("admin", "123").await["errorCode"], 0, "another name");
     world.clock.advance(Duration::from_secs(60));
     assert_eq!(login(USER, "123456").await["errorCode"], 0, "and again after a minute");
+}
+
+#[tokio::test]
+async fn guessing_elsewhere_keeps_nobody_out_before_a_hundred() {
+    let world = World::new().await;
+    let login = async |client: &str, password: &str| {
+        let body = json!({"username": USER, "password": password}).to_string();
+        let request = Request::post("/api/login").body(body.into()).expect("a request");
+        world.request_from(client, request).await.code()
+    };
+    for n in 1..=10 {
+        let client = format!("198.51.100.{n}");
+        for _ in 0..10 {
+            assert_eq!(login(&client, "1").await, 10007, "{client}");
+        }
+        assert_eq!(login(&client, "1").await, 10016, "{client}");
+        assert_eq!(login(&client, "123456").await, 10016, "{client}");
+        assert_eq!(login("192.0.2.7", "123456").await, 0, "its owner after {n} others");
+    }
+    assert_eq!(login("192.0.2.7", "1").await, 10016, "the hundred and first");
+    assert_eq!(login("192.0.2.7", "123456").await, 10016);
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!(login("192.0.2.7", "123456").await, 0);
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
 //! Section 5 of the document, decisions 7 and 10, rows 32 and 33.
 
-use std::time::Duration;
+use std::{future::Future, task::Poll, time::Duration};
 
-use hongyan_core::{account::AccountChange, delivery::Reason};
+use axum::{body::Body, http::Request};
+use hongyan_core::{account::AccountChange, delivery::Reason, store::Accounts};
 use serde_json::{Value, json};
 
 use crate::world::{USER, World};
@@ -118,4 +119,46 @@ async fn refused_calls_are_rows_that_failed() {
         (&reply["total"], &row["result"], &row["error"]),
         (&json!(1), &json!(false), &json!("超出发送消息的频率限制"))
     );
+}
+
+#[tokio::test]
+async fn what_did_not_arrive_is_false() {
+    let world = World::new().await;
+    assert_eq!(world.send(json!({"to": "a@b.cn"})).await.code(), 0);
+    world.store.come_back();
+    let row = world.query(&world.token, "").await.json()["total_data"]["1"].clone();
+    assert_eq!((&row["result"], &row["error"]), (&json!(false), &json!("系统内部错误")));
+}
+
+#[tokio::test]
+async fn who_was_removed_is_a_number() {
+    let world = sent().await;
+    let no = world.account(USER).await.no.0;
+    assert_eq!(world.store.account_remove(USER.to_owned()).await, Ok(true));
+    let rows = world.query(&world.admin, "").await.json()["total_data"].clone();
+    assert_eq!((&rows["1"]["from"], &rows["2"]["from"]), (&json!("admin"), &json!(format!("#{no}"))));
+}
+
+#[tokio::test]
+async fn one_filtered_query_of_an_account_runs_at_a_time() {
+    let world = sent().await;
+    let user = world.token.as_str();
+    world.store.hold_history(true);
+    let running = async |query: &str| {
+        let request = Request::get(format!("/api/query?{query}")).header("token", user).body(Body::empty());
+        let mut running = Box::pin(world.request(request.expect("a request")));
+        assert!(std::future::poll_fn(|context| Poll::Ready(running.as_mut().poll(context).is_pending())).await);
+        running
+    };
+    let plain = running("size=1").await;
+    let filtered = running("method=sms").await;
+    world.store.hold_history(false);
+    let reply = world.query(user, "method=smtp").await.json();
+    assert_eq!((&reply["errorCode"], &reply["details"]), (&json!(10016), &json!("请稍后再试")));
+    assert_eq!(world.query(user, "page=1").await.code(), 0, "what is not filtered waits for nobody");
+    assert_eq!(world.query(&world.admin, "method=smtp").await.code(), 0, "another account");
+    drop(filtered);
+    assert_eq!(world.query(user, "method=smtp").await.code(), 0, "whoever went away holds nobody up");
+    assert_eq!(world.query(user, "method=smtp").await.code(), 0);
+    drop(plain);
 }

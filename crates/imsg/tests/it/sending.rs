@@ -1,15 +1,15 @@
 //! Section 3 of the document: what is sent, to whom, and what the caller is told of it.
 
 use hongyan_core::{
-    account::AccountNo,
+    account::{AccountChange, AccountNo},
     content::{Body, Content},
     delivery::Reason,
     message::Dialect,
-    setup::ChannelKind,
+    setup::{ChannelKind, ProviderNo},
 };
 use serde_json::{Value, json};
 
-use crate::world::{ACCOUNT, CLOCK, USER, World};
+use crate::world::{ACCOUNT, CLOCK, USER, World, over, provider};
 
 /// `details` as pairs of a recipient and its code.
 fn told(reply: &Value) -> Vec<(String, i64)> {
@@ -106,6 +106,25 @@ async fn tags_of_followers() {
 }
 
 #[tokio::test]
+async fn a_tag_is_of_the_account_that_sends_first() {
+    const OTHER: ProviderNo = ProviderNo(2);
+    for (is_enabled, codes) in [(true, [0, 10011]), (false, [10011, 0])] {
+        let world = World::with(|plan| {
+            plan.providers.push(provider(OTHER));
+            plan.providers[0].enabled = is_enabled;
+            plan.channels.iter_mut().for_each(|channel| channel.providers = vec![ACCOUNT, OTHER]);
+        })
+        .await;
+        for (of, code) in [ACCOUNT, OTHER].into_iter().zip(codes) {
+            let tag = world.store.follower(of, "o1", true);
+            let reply = world.send(json!({"method": "wechat", "to": tag, "content": "t"})).await;
+            assert_eq!(reply.code(), code, "{of:?}, the first enabled: {is_enabled}");
+        }
+        assert_eq!(world.store.sent().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn what_the_provider_says() {
     for (reason, code) in [
         (Reason::RecipientRefused, 10012),
@@ -155,9 +174,22 @@ async fn a_method_without_a_channel() {
     })
     .await;
     let sms = json!({"method": "sms", "to": "13800000001", "content": "t"});
-    for reply in [world.send(sms).await, world.send(json!({})).await] {
+    for reply in [world.send(sms.clone()).await, world.send(json!({})).await] {
         assert_eq!((reply.code(), reply.json()["details"].is_string()), (10012, true));
     }
+    let nobody = json!({"method": "sms", "to": ["13800000001", "nobody"], "content": "t"});
+    assert_eq!(told(&world.send(nobody).await.json()), pairs(&[("nobody", 10011)]), "recipients come first");
+    world.change(USER, AccountChange { available: Some(false), ..Default::default() }).await;
+    assert_eq!(world.send(sms).await.code(), 10013, "and who may not send is told that");
+    assert_eq!(world.send(json!({})).await.code(), 10013, "by a disabled channel too");
+}
+
+#[tokio::test]
+async fn a_tag_without_a_channel_is_nobodys() {
+    let world = World::with(|plan| plan.channels.retain(|channel| channel.kind != ChannelKind::Wechat)).await;
+    let tag = world.store.follower(ACCOUNT, "o1", true);
+    let reply = world.send(json!({"method": "wechat", "to": tag, "content": "t"})).await;
+    assert_eq!(reply.code(), 10011);
 }
 
 #[tokio::test]
@@ -178,4 +210,29 @@ async fn a_key_makes_a_repeat_safe() {
     assert_eq!(send("k k", json!({})).await["errorCode"], 10016);
     assert_eq!(world.store.sent().len(), 1);
     assert_eq!(send("k2", json!({})).await["errorCode"], 0);
+}
+
+#[tokio::test]
+async fn a_key_is_bound_to_all_that_is_sent() {
+    let file = |file: &str| json!({"attachment": {"filename": "a.txt", "file": file}});
+    for changes in [
+        json!({"to": "other@163.com"}),
+        json!({"method": "sms", "to": "13800000001", "content": "t"}),
+        json!({"content": {"subject": "hello", "text": "好"}}),
+        file("aGo="),
+        json!({"attachment": {"filename": "b.txt", "file": "aGk="}}),
+        json!({"attachment": null}),
+    ] {
+        let world = World::new().await;
+        let send = async |changes: &Value| {
+            let body = world.mail(over(file("aGk="), changes.clone())).to_string();
+            world.post_with("send", &[("idempotency-key", "k")], body).await.json()
+        };
+        let first = send(&json!({})).await;
+        assert_eq!(first["errorCode"], 0);
+        let other = send(&changes).await;
+        assert_eq!((&other["errorCode"], &other["details"]), (&json!(10016), &json!("Idempotency-Key已用于另一请求")));
+        assert_eq!(send(&json!({})).await, first, "{changes}");
+        assert_eq!(world.store.sent().len(), 1, "{changes}");
+    }
 }

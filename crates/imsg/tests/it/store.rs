@@ -43,6 +43,7 @@ struct Inner {
     refused: HashMap<String, Reason>,
     tallies: HashMap<String, Tally>,
     is_slow: bool,
+    is_held: bool,
     trouble: Option<StoreError>,
 }
 
@@ -63,6 +64,16 @@ impl FakeStore {
     /// From now on nothing is delivered.
     pub fn stop_delivering(&self) {
         self.lock().is_slow = true;
+    }
+
+    /// Whether reading the history never ends from now on.
+    pub fn hold_history(&self, is_held: bool) {
+        self.lock().is_held = is_held;
+    }
+
+    /// What a provider says later of everything that it took: it did not arrive.
+    pub fn come_back(&self) {
+        self.lock().rows.iter_mut().for_each(|row| row.state = State::Undelivered);
     }
 
     /// From now on every operation fails.
@@ -255,8 +266,8 @@ impl Accounts for FakeStore {
         Ok(Some(account))
     }
 
-    async fn account_remove(&self, _: String) -> StoreResult<bool> {
-        unreachable!("nobody is removed here")
+    async fn account_remove(&self, name: String) -> StoreResult<bool> {
+        Ok(self.lock().accounts.remove(&name).is_some())
     }
 
     async fn account_token_add(
@@ -282,6 +293,9 @@ impl Accounts for FakeStore {
     }
 
     async fn history(&self, filter: HistoryFilter, skip: usize, limit: usize) -> StoreResult<HistoryPage> {
+        if self.lock().is_held {
+            std::future::pending::<()>().await;
+        }
         let inner = self.lock();
         inner.check()?;
         let is_failed = |row: &HistoryRow| row.state.is_failure() || row.state == State::Undelivered;

@@ -10,6 +10,7 @@ use crate::world::{USER, World, without};
 #[tokio::test]
 async fn the_body_comes_before_headers_and_headers_before_the_query() {
     let world = World::new().await;
+    world.change(USER, AccountChange { per_hour: Some(1_000), ..Default::default() }).await;
     let send = async |headers: &[(&str, &str)], query: &str, body: Value| {
         world.post_with(&format!("send{query}"), headers, body.to_string()).await.code()
     };
@@ -23,6 +24,11 @@ async fn the_body_comes_before_headers_and_headers_before_the_query() {
     assert_eq!(send(&[("token", "x")], &format!("?token={good}"), bare()).await, 10005);
     assert_eq!(send(&[("token", good)], "", world.mail(json!({"token": "x"}))).await, 10005);
     assert_eq!(send(&[("token", good)], "", world.mail(json!({"token": null}))).await, 0);
+    let bad = "?token=x";
+    assert_eq!(send(&[("token", "x")], bad, world.mail(json!({}))).await, 0, "the body's is the one");
+    assert_eq!(send(&[("token", good)], bad, bare()).await, 0, "a header's before the query's");
+    assert_eq!(send(&[("authorization", &bearer), ("token", "x")], bad, bare()).await, 0, "Bearer before both");
+    assert_eq!(send(&[("authorization", "Bearer x"), ("token", good)], "", bare()).await, 10005);
 }
 
 #[tokio::test]

@@ -39,6 +39,7 @@ pub const ACCOUNT: ProviderNo = ProviderNo(1);
 pub struct Plan {
     pub settings: Settings,
     pub channels: Vec<Channel>,
+    pub providers: Vec<Provider>,
 }
 
 /// A dialect on a store of its own.
@@ -94,6 +95,17 @@ fn channel(no: u32, kind: ChannelKind) -> Channel {
     }
 }
 
+pub fn provider(no: ProviderNo) -> Provider {
+    Provider {
+        no,
+        code: format!("capture{}", no.0),
+        enabled: true,
+        rate: None,
+        max_in_flight: 1,
+        kind: ProviderKind::Capture(CaptureProvider { sender: "notice@example.com".into() }),
+    }
+}
+
 fn people() -> Vec<User> {
     let person = |code: &str, email: &str, phone: &str, openid: &str, enabled| User {
         code: code.into(),
@@ -132,17 +144,11 @@ impl World {
         let mut plan = Plan {
             settings: Settings::default(),
             channels: (1..).zip(kinds).map(|(no, kind)| channel(no, kind)).collect(),
+            providers: vec![provider(ACCOUNT)],
         };
         change(&mut plan);
-        let provider = Provider {
-            no: ACCOUNT,
-            code: "capture".into(),
-            enabled: true,
-            rate: None,
-            max_in_flight: 1,
-            kind: ProviderKind::Capture(CaptureProvider { sender: "notice@example.com".into() }),
-        };
-        let setup = Arc::new(CurrentSetup::new(Setup::new(1, plan.settings, vec![], plan.channels, vec![provider])));
+        let setup = Setup::new(1, plan.settings, vec![], plan.channels, plan.providers);
+        let setup = Arc::new(CurrentSetup::new(setup));
         let clock = Arc::new(ManualClock::at(CLOCK));
         let store = Arc::new(FakeStore::new(people(), Arc::clone(&clock)));
         let waiting = Arc::new(Waiting::default());
@@ -188,8 +194,12 @@ impl World {
     }
 
     /// Any request, from 192.0.2.7.
-    pub async fn request(&self, mut request: Request<Body>) -> Reply {
-        let client: IpAddr = "192.0.2.7".parse().expect("an address");
+    pub async fn request(&self, request: Request<Body>) -> Reply {
+        self.request_from("192.0.2.7", request).await
+    }
+
+    pub async fn request_from(&self, client: &str, mut request: Request<Body>) -> Reply {
+        let client: IpAddr = client.parse().expect("an address");
         request.extensions_mut().insert(ClientAddress(client));
         let response = self.imsg.handle(request).await;
         let (status, headers) = (response.status(), response.headers().clone());
