@@ -1,5 +1,5 @@
-//! What accounts have sent (`core`, history): two partial indexes hold just that, in the order of ids, and are read from their
-//! newest end; and how many rows they have is kept beside them, changed in the commits that add rows and forget them.
+//! What accounts have sent (`core`, history): partial indexes hold just that, in the order of ids, one for each way of narrowing
+//! it, and are read from their newest end; and how many rows they have is kept beside them, changed in the commits that add rows and forget them.
 
 use std::fmt::Write;
 
@@ -20,7 +20,11 @@ use crate::{
     trouble::{Outcome, Trouble},
 };
 
-/// The states in which a delivery came to nothing, as a list in SQL.
+/// Rows of so many channels are merged from an index; those of more are picked out of all.
+const MERGED_MAX: usize = 16;
+
+/// The states in which a delivery came to nothing, as a list in SQL: the very list of the indexes of failures, else SQLite does
+/// not see that they serve.
 fn failures() -> String {
     let failures = State::ALL.iter().filter(|state| state.is_failure() || **state == State::Undelivered);
     failures.map(|state| state.number().to_string()).collect::<Vec<_>>().join(", ")
@@ -72,37 +76,55 @@ fn total(db: &Connection, account: Option<AccountNo>) -> Outcome<u64> {
     Ok(kept.unwrap_or(0).unsigned_abs())
 }
 
-/// A filter in SQL: what follows FROM, and its parameters.
+/// A filter in SQL.
 struct Selection {
-    from: String,
+    /// What follows FROM: of each part, for each is in the order of ids and all are merged in that order.
+    parts: Vec<String>,
+    /// What follows in every part.
+    clauses: String,
+    /// Those of `clauses`, by their numbers.
     parameters: Vec<Value>,
 }
 
 impl Selection {
     fn of(filter: &HistoryFilter) -> Self {
         let HistoryFilter { account, channels, recipient, failed, since, before } = filter;
-        let index = if account.is_some() { "history_own" } else { "history_all" };
-        let from = format!("delivery d INDEXED BY {index} WHERE d.app >= 1073741824");
-        let mut of = Self { from, parameters: Vec::new() };
+        let mut channels: Vec<u32> = channels.iter().flatten().map(|channel| channel.0).collect();
+        channels.sort_unstable();
+        channels.dedup();
+        // By what leaves the fewest rows: to look at the others in vain costs time with their number.
+        let narrowed = match (recipient, failed, channels.len()) {
+            (Some(_), ..) => "_recipient",
+            (None, Some(true), _) => "_failed",
+            (None, _, 1..=MERGED_MAX) => "_channel",
+            _ => "",
+        };
+        let whose = if account.is_some() { "own" } else { "all" };
+        let from = format!("delivery d INDEXED BY history_{whose}{narrowed} WHERE d.app >= 1073741824");
+        let parts = match narrowed {
+            "_channel" => channels.drain(..).map(|channel| format!("{from} AND d.channel = {channel}")).collect(),
+            _ => vec![from],
+        };
+        let mut of = Self { parts, clauses: String::new(), parameters: Vec::new() };
         if let Some(account) = account {
-            of.and("d.app = ?", account.as_app().0);
+            of.and("d.app =", account.as_app().0);
         }
         // A delivery has its id when it is accepted, or ahead of that by as much as ids run ahead (what accounts ask for is one
         // page). So the id alone decides, but for the few that lie between these bounds and the sure ones below.
-        of.and("d.id >= ?", since.map_or(0, |since| Id::lowest_at(since).get()));
-        of.and("d.id < ?", before.map_or(i64::MAX, |before| Id::lowest_at(before + limits::ID_BORROW_MAX).get()));
+        of.and("d.id >=", since.map_or(0, |since| Id::lowest_at(since).get()));
+        of.and("d.id <", before.map_or(i64::MAX, |before| Id::lowest_at(before + limits::ID_BORROW_MAX).get()));
         if let Some(since) = since {
             of.accepted(">=", *since, Id::lowest_at(*since + limits::ID_BORROW_MAX));
         }
         if let Some(before) = before {
             of.accepted("<", *before, Id::lowest_at(*before));
         }
-        if let Some(channels) = channels {
-            let channels: Vec<_> = channels.iter().map(|channel| channel.0.to_string()).collect();
+        if !channels.is_empty() {
+            let channels: Vec<_> = channels.iter().map(u32::to_string).collect();
             of.clause(format_args!("d.channel IN ({})", channels.join(", ")));
         }
         if let Some(recipient) = recipient {
-            of.and("d.recipient = ?", recipient.clone());
+            of.and("d.recipient =", recipient.clone());
         }
         if let Some(failed) = failed {
             of.clause(format_args!("d.state {} ({})", if *failed { "IN" } else { "NOT IN" }, failures()));
@@ -112,27 +134,37 @@ impl Selection {
 
     fn clause(&mut self, clause: impl std::fmt::Display) {
         // Writing into a string cannot fail.
-        let _ = write!(self.from, " AND {clause}");
+        let _ = write!(self.clauses, " AND {clause}");
     }
 
-    fn and(&mut self, clause: &str, value: impl Into<Value>) {
-        self.clause(clause);
+    /// Compares with a value.
+    fn and(&mut self, compares: &str, value: impl Into<Value>) {
         self.parameters.push(value.into());
+        let last = self.parameters.len();
+        self.clause(format_args!("{compares} ?{last}"));
     }
 
     /// Compares the time of acceptance; an id that compares so with `sure` need not be looked up.
     fn accepted(&mut self, compares: &str, moment: Timestamp, sure: Id) {
         let accepted = "(SELECT accepted FROM message WHERE id = d.message)";
-        self.clause(format_args!("(d.id {compares} ? OR {accepted} {compares} ?)"));
         self.parameters.extend([sure.get().into(), moment.ms().into()]);
+        let last = self.parameters.len();
+        self.clause(format_args!("(d.id {compares} ?{} OR {accepted} {compares} ?{last})", last - 1));
     }
 
+    fn select(&self, what: &str) -> String {
+        let parts = self.parts.iter().map(|part| format!("SELECT {what} FROM {part}{}", self.clauses));
+        parts.collect::<Vec<_>>().join(" UNION ALL ")
+    }
+
+    /// Its last two parameters are the limit and the offset.
     fn ids_sql(&self) -> String {
-        format!("SELECT d.id FROM {} ORDER BY d.id DESC LIMIT ? OFFSET ?", self.from)
+        format!("{} ORDER BY 1 DESC LIMIT ? OFFSET ?", self.select("d.id"))
     }
 
+    /// Its last parameter is the limit.
     fn count_sql(&self) -> String {
-        format!("SELECT count(*) FROM (SELECT 1 FROM {} LIMIT ?)", self.from)
+        format!("SELECT count(*) FROM ({} LIMIT ?)", self.select("1"))
     }
 
     /// The ids of a page, the newest first. What is left out at its beginning is read in the index alone where nothing else is

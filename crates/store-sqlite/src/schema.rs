@@ -28,6 +28,8 @@ const MIGRATIONS: [&str; VERSION as usize] = [V1, V2, V3, V4];
 /// These are written into partial indexes below.
 const _: () = assert!(hongyan_core::limits::CRASHES_BEFORE_ALONE == 3 && State::Unknown.number() == 9);
 const _: () = assert!(AccountNo(0).as_app().0 == 1_073_741_824);
+const _: () = assert!(State::Undelivered.number() == 5 && State::Failed.number() == 7);
+const _: () = assert!(State::Expired.number() == 8 && State::Skipped.number() == 10);
 
 /// Brings the schema from version `from` to [`VERSION`].
 pub(crate) fn migrate(db: &mut Connection, from: u32) -> rusqlite::Result<()> {
@@ -292,9 +294,16 @@ CREATE TABLE follower (
 ) STRICT;
 
 -- What accounts have sent, each account's and all of them, in the order of ids: the one exception to history in no index, for
--- it is read from its newest end. Nothing that moves is in these.
+-- it is read from its newest end. Each way of narrowing it has its own, so that finding little does not read all. Nothing
+-- that moves is in these, but that what fails enters those of failures (undelivered, failed, expired, skipped).
 CREATE INDEX history_own ON delivery (app, id) WHERE app >= 1073741824;
 CREATE INDEX history_all ON delivery (id) WHERE app >= 1073741824;
+CREATE INDEX history_own_recipient ON delivery (app, recipient, id) WHERE app >= 1073741824;
+CREATE INDEX history_all_recipient ON delivery (recipient, id) WHERE app >= 1073741824;
+CREATE INDEX history_own_failed ON delivery (app, id) WHERE app >= 1073741824 AND state IN (5, 7, 8, 10);
+CREATE INDEX history_all_failed ON delivery (id) WHERE app >= 1073741824 AND state IN (5, 7, 8, 10);
+CREATE INDEX history_own_channel ON delivery (app, channel, id) WHERE app >= 1073741824;
+CREATE INDEX history_all_channel ON delivery (channel, id) WHERE app >= 1073741824;
 -- How many rows those have: of each account (by its app), and, under 0, of all.
 CREATE TABLE history_total (
     app  INTEGER PRIMARY KEY,
