@@ -3,12 +3,12 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use anyhow::{anyhow, ensure};
+use anyhow::{anyhow, bail, ensure};
 use async_trait::async_trait;
 use hongyan_channels::Deps;
 use hongyan_core::{
     id::{Id, IdSource},
-    setup::Setup,
+    setup::{Channel, ProviderKind, Setup},
     store::{AccessTokens, Capture, Captures, StoreError, StoreResult},
     time::{SystemClock, Timestamp},
     token::{KeptToken, TokenTurn},
@@ -60,6 +60,24 @@ pub fn providers(setup: &Setup, deps: &Deps) -> anyhow::Result<()> {
                 channel.code
             );
         }
+        one_account(setup, channel)?;
+    }
+    Ok(())
+}
+
+/// Refuses a second official account in a channel. An openid is of one account, so that whoever a channel reaches by one it
+/// cannot reach by another, and a tag says nothing of whose it is.
+fn one_account(setup: &Setup, channel: &Channel) -> anyhow::Result<()> {
+    let providers = channel.providers.iter().filter_map(|no| setup.provider(*no));
+    let mut accounts = providers.filter(|provider| matches!(provider.kind, ProviderKind::Wechat(_)));
+    if let (Some(one), Some(other)) = (accounts.next(), accounts.next()) {
+        bail!(
+            "channel {:?}: {:?} and {:?} are both wechat providers; followers of one official account cannot be reached by \
+             another: give each a channel of its own",
+            channel.code,
+            one.code,
+            other.code
+        );
     }
     Ok(())
 }
@@ -94,5 +112,36 @@ impl AccessTokens for Nowhere {
 
     async fn token_fail(&self, _: String, _: u64, _: Timestamp) -> StoreResult<()> {
         Err(nowhere())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A plan with two official accounts and these lists of a channel's providers.
+    fn checked(channels: &[&str]) -> Result<(), String> {
+        let provider = |code: &str| {
+            format!(
+                "[[provider]]\ncode = \"{code}\"\nkind = \"wechat\"\napp_id = \"wx{code}\"\napp_secret = \"s\"\ntemplate = \"t\"\n"
+            )
+        };
+        let mut text = format!("{}{}[[provider]]\ncode = \"c\"\nkind = \"capture\"\n", provider("a"), provider("b"));
+        for (n, providers) in channels.iter().enumerate() {
+            text += &format!("[[channel]]\ncode = \"w{n}\"\nkind = \"wechat\"\nproviders = {providers}\n");
+        }
+        let read = Plan::parse(&text).expect("a plan");
+        plan(&read, false).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_channel_has_one_official_account() {
+        for channels in [&[r#"["a"]"#, r#"["b"]"#][..], &[r#"["a", "c"]"#], &[r#"["c", "b"]"#]] {
+            assert_eq!(checked(channels), Ok(()), "{channels:?}");
+        }
+        for channel in [r#"["a", "b"]"#, r#"["a", "c", "b"]"#] {
+            let error = checked(&[channel]).expect_err("refused");
+            assert!(error.contains(r#"channel "w0": "a" and "b" are both wechat"#), "{error}");
+        }
     }
 }
