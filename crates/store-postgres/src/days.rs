@@ -11,7 +11,7 @@ use hongyan_core::{id::Id, time::Timestamp};
 use crate::{
     pool::Pool,
     retry::again,
-    schema::{KEPT_BY_DAY, anyones, doubts, own},
+    schema::{KEPT_BY_DAY, anyones, anyones_failed, anyones_to, doubts, own, own_failed, own_to},
     session::Session,
     sql::cold,
     trouble::Outcome,
@@ -23,7 +23,10 @@ const THERE: &str =
 
 /// Indexes of what is done that an earlier program did not know, each by a word of its condition that no other has, and what they
 /// are made of.
-const LATE_INDEXES: [(&str, &[&str]); 2] = [("state", &[doubts!()]), ("app", &[own!(), anyones!()])];
+const LATE_INDEXES: [(&str, &[&str]); 2] = [
+    ("reason", &[doubts!()]),
+    ("app", &[own!(), anyones!(), own_to!(), anyones_to!(), own_failed!(), anyones_failed!()]),
+];
 
 /// A day of what is done whose table an earlier program made, without an index whose condition has the word $1, and that is so
 /// small that it is given it in a moment.

@@ -8,6 +8,10 @@
 //! and stays small; what is finished moves to `done`. What is kept for long is partitioned by the day in its ids, so that
 //! retention drops whole days and nothing is deleted row by row.
 
+mod indexes;
+
+pub(crate) use indexes::{anyones, anyones_failed, anyones_to, doubts, own, own_failed, own_to};
+
 /// One step of the schema.
 pub(crate) struct Migration {
     /// What it adds.
@@ -65,12 +69,6 @@ pub(crate) const TABLES: [&str; 29] = [
 
 /// The limit is written into two partial indexes below.
 const _: () = assert!(hongyan_core::limits::CRASHES_BEFORE_ALONE == 3);
-/// The state is written into the index of doubts.
-const _: () = assert!(hongyan_core::delivery::State::Unknown.number() == 9);
-
-/// From which number on apps are accounts is written into the indexes of their history.
-const _: () = assert!(hongyan_core::account::AccountNo(0).as_app().0 == 1_073_741_824);
-
 /// Where the schema says of itself what it is; made before the first migration.
 pub(crate) const SCHEMA_TABLE: &str = "
 CREATE TABLE IF NOT EXISTS hongyan_schema (
@@ -80,28 +78,6 @@ CREATE TABLE IF NOT EXISTS hongyan_schema (
 );
 INSERT INTO hongyan_schema VALUES (1, 0, 0) ON CONFLICT DO NOTHING;
 ";
-
-/// What the index of doubts is made of.
-macro_rules! doubts {
-    () => {
-        "(bucket, channel, id) WHERE state = 9 AND reason IS DISTINCT FROM 'restored'"
-    };
-}
-pub(crate) use doubts;
-
-/// What the indexes of accounts' histories are made of: one's own, and everybody's. The two conditions are the same, said so
-/// differently that the planner takes neither for the other and finds for each statement the one index that was made for it.
-macro_rules! own {
-    () => {
-        "(bucket, app, id) WHERE app >= 1073741824"
-    };
-}
-macro_rules! anyones {
-    () => {
-        "(bucket, id) WHERE app / 1073741824 = 1"
-    };
-}
-pub(crate) use {anyones, own};
 
 /// Accounts of the token API, what they sent, and who follows official accounts. A program of version 3 stores nothing of
 /// accounts. It puts numbers of its own declarations into `numbering` together with all that it has read there, under the lock of
@@ -191,6 +167,31 @@ CREATE INDEX own_done ON ONLY done ",
     ";
 CREATE INDEX anyones_done ON ONLY done ",
     anyones!(),
+    ";
+-- The same, by whom it is to and of what came to nothing.
+CREATE INDEX own_to ON delivery ",
+    own_to!(),
+    ";
+CREATE INDEX anyones_to ON delivery ",
+    anyones_to!(),
+    ";
+CREATE INDEX own_failed ON delivery ",
+    own_failed!(),
+    ";
+CREATE INDEX anyones_failed ON delivery ",
+    anyones_failed!(),
+    ";
+CREATE INDEX own_to_done ON ONLY done ",
+    own_to!(),
+    ";
+CREATE INDEX anyones_to_done ON ONLY done ",
+    anyones_to!(),
+    ";
+CREATE INDEX own_failed_done ON ONLY done ",
+    own_failed!(),
+    ";
+CREATE INDEX anyones_failed_done ON ONLY done ",
+    anyones_failed!(),
     ";"
 );
 

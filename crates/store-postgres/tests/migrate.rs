@@ -60,6 +60,8 @@ async fn a_store_of_the_version_before_becomes_one_of_this() {
     let made = structure(&url);
     let undo = "DROP TABLE account, account_contact, account_token, sent, follower, follower_tag; \
         ALTER TABLE message DROP COLUMN client; DROP INDEX own, anyones, own_done, anyones_done; \
+        DROP INDEX own_to, anyones_to, own_to_done, anyones_to_done; \
+        DROP INDEX own_failed, anyones_failed, own_failed_done, anyones_failed_done; \
         UPDATE hongyan_schema SET version = 3";
     sql(&url, undo).expect("as it was before");
     assert_ne!(structure(&url), made);

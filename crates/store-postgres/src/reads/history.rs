@@ -31,6 +31,14 @@ use crate::{
 /// How many deliveries are looked through at once for what a filter selects, about: less than a second's work.
 const ROWS_AT_ONCE: u64 = 200_000;
 
+/// How many there may be of which an index has together what a filter selects.
+fn rows_at_once(filter: &HistoryFilter) -> u64 {
+    match (&filter.channels, &filter.recipient, filter.failed) {
+        (None, Some(_), None) | (None, None, Some(true)) => u64::MAX,
+        _ => ROWS_AT_ONCE,
+    }
+}
+
 /// Those that `filter` selects, the newest first, `skip` of them left out, at most `limit`.
 pub(crate) async fn history(engine: &Engine, filter: HistoryFilter, skip: usize, limit: usize) -> Outcome<HistoryPage> {
     let db = engine.pool.lend().await?;
@@ -130,15 +138,16 @@ impl Span {
         Some(Self { first, last })
     }
 
-    /// Where something may lie that a filter selects, the newest first, in pieces of about [`ROWS_AT_ONCE`].
+    /// Where something may lie that a filter selects, the newest first, in pieces of about [`rows_at_once`].
     fn of_filter(by_day: &BTreeMap<Day, u64>, filter: &HistoryFilter) -> Vec<Self> {
         let since = filter.since.map_or(Day::MIN, day_of);
         let until = filter.before.map_or(Day::MAX, |before| day_of(later(before)));
         let mut spans: Vec<Self> = Vec::new();
-        let mut rows = ROWS_AT_ONCE;
+        let at_once = rows_at_once(filter);
+        let mut rows = 0;
         for (day, more) in by_day.iter().rev().filter(|(day, _)| (since..=until).contains(*day)) {
             match spans.last_mut() {
-                Some(span) if rows + more <= ROWS_AT_ONCE => (span.first, rows) = (*day, rows + more),
+                Some(span) if rows + more <= at_once => (span.first, rows) = (*day, rows + more),
                 _ => {
                     spans.push(Self { first: *day, last: *day });
                     rows = *more;
@@ -247,12 +256,24 @@ struct Asked {
     recipient: Option<String>,
     states: Option<Vec<i16>>,
     app: Option<i32>,
+    sql: &'static str,
 }
 
 impl Asked {
     fn new(span: &Span, filter: &HistoryFilter) -> Self {
         let channels = filter.channels.as_ref();
+        let is_own = filter.account.is_some();
+        // To one recipient there is less than what came to nothing.
+        let sql = match (&filter.recipient, filter.failed) {
+            (Some(_), _) if is_own => sql::OWN_TO,
+            (Some(_), _) => sql::ALL_ACCOUNTS_TO,
+            (None, Some(true)) if is_own => sql::OWN_FAILED,
+            (None, Some(true)) => sql::ALL_ACCOUNTS_FAILED,
+            (None, _) if is_own => sql::OWN,
+            (None, _) => sql::ALL_ACCOUNTS,
+        };
         Self {
+            sql,
             between: Between::new(span, filter),
             channels: channels.map(|channels| channels.iter().map(|channel| signed(channel.0)).collect()),
             // PostgreSQL's texts cannot hold NUL.
@@ -267,13 +288,13 @@ impl Asked {
         // A count comes with the first row.
         let [wanted, looked_at] = [wanted.max(1), looked_at].map(|count| i64::try_from(count).unwrap_or(i64::MAX));
         let query = |bucket| {
-            let Self { between, channels, recipient, states, app } = self;
+            let Self { between, channels, recipient, states, app, sql } = self;
             let Between { from, to, since, before, sure_from, sure_to } = between;
             let mut params: Vec<Param<'_>> =
                 vec![bucket as _, from as _, to as _, &looked_at as _, channels as _, recipient as _];
             params.extend([states as Param<'_>, since as _, before as _, sure_from as _, sure_to as _, &wanted as _]);
             params.extend(app.as_ref().map(|app| app as Param<'_>));
-            Query { sql: if app.is_some() { sql::OWN } else { sql::ALL_ACCOUNTS }, params }
+            Query { sql, params }
         };
         let answers = db.query_all(&buckets.iter().map(query).collect::<Vec<_>>()).await?;
         let found = answers.iter().map(|rows| {
@@ -384,7 +405,9 @@ mod tests {
         let pieces = |filter: &HistoryFilter| -> Vec<(Day, Day)> {
             Span::of_filter(&by_day, filter).iter().map(|span| (span.first, span.last)).collect()
         };
-        let all = HistoryFilter { failed: Some(true), ..HistoryFilter::default() };
+        let failed = HistoryFilter { failed: Some(true), ..HistoryFilter::default() };
+        assert_eq!(pieces(&failed), [(1, 9)], "an index has them together");
+        let all = HistoryFilter { failed: Some(false), ..failed };
         assert_eq!(pieces(&all), [(6, 9), (5, 5), (2, 4), (1, 1)]);
         let since = HistoryFilter { since: Some(begin_of(5)), ..all.clone() };
         assert_eq!(pieces(&since), [(6, 9), (5, 5)]);

@@ -1,5 +1,5 @@
 //! Statements about what accounts have sent. `$1` is always the bucket. Which rows a page has is found by their ids alone, in the
-//! indexes of accounts' deliveries, newest first; then those rows are read, and what their messages say.
+//! indexes of accounts' deliveries (`schema/indexes.rs`), newest first; then those rows are read, and what their messages say.
 
 /// Of the accounts' deliveries in a table those that are asked for, the newest first. Ids from $2 on and before $3; at most $4.
 /// Channels ($5), recipient ($6) and states ($7) where they matter. When the message was accepted, from $8 on and before $9,
@@ -45,6 +45,16 @@ statements! {
     OWN = page!("d.app = $13 AND d.app >= 1073741824");
     /// A page of the deliveries of all accounts.
     ALL_ACCOUNTS = page!("d.app / 1073741824 = 1");
+    /// The same as [`OWN`], to recipient $6.
+    OWN_TO = page!("d.app = $13 AND d.app >> 30 = 1 \
+        AND left(d.recipient, 64) COLLATE \"C\" = left($6::text, 64) COLLATE \"C\"");
+    /// The same as [`ALL_ACCOUNTS`], to recipient $6.
+    ALL_ACCOUNTS_TO = page!("d.app & 1073741824 > 0 \
+        AND left(d.recipient, 64) COLLATE \"C\" = left($6::text, 64) COLLATE \"C\"");
+    /// The same as [`OWN`], of what came to nothing.
+    OWN_FAILED = page!("d.app = $13 AND d.app >> 30 > 0 AND d.state IN (5, 7, 8, 10)");
+    /// The same as [`ALL_ACCOUNTS`], of what came to nothing.
+    ALL_ACCOUNTS_FAILED = page!("d.app & 1073741824 <> 0 AND d.state IN (5, 7, 8, 10)");
     /// Deliveries ($2), with what the provider said last.
     ROWS = "SELECT d.id, d.message, d.app, d.channel, d.recipient, d.state, d.reason, d.attempts -> -1 ->> 4 \
             FROM unnest($2::bigint[]) x (id) CROSS JOIN LATERAL (\

@@ -42,7 +42,7 @@ SELECT 5, i, 1, 1, 'cmsi', 'send', 'x', 2, 1, 1, 1, 0, 'content' FROM (
 INSERT INTO done (bucket, id, message, parcel, channel, priority, app, state, lease, tries, crashes, due, expires,
     maybe_duplicate, recipient)
 SELECT 5, i, i, i, 1, 1, CASE WHEN g % 500 = 5 THEN 1073741826 WHEN g % 5 = 0 THEN 1073741825 ELSE 1 END,
-    CASE WHEN g % 500 = 0 THEN 9 ELSE 3 END, 1, 1, 0, 1, 1, false, 'someone'
+    CASE WHEN g % 500 = 0 THEN 9 WHEN g % 1000 = 15 THEN 7 ELSE 3 END, 1, 1, 0, 1, 1, false, 'someone'
 FROM (SELECT g, (215000000000 - g::bigint * 150000 << 22) + 5 AS i FROM generate_series(1, 50000) g) x;
 INSERT INTO erasure SELECT 5, (215000000000 + g << 22) + 5 FROM generate_series(0, 50000) g;
 INSERT INTO tally SELECT 5, 'member/' || g, '', g FROM generate_series(0, 50000) g;
@@ -124,15 +124,43 @@ fn cases_beside() -> Vec<Case> {
 }
 
 /// A page of a history, of the first hundred and of what lies between two ids.
-fn page_of(from: i64, to: i64, failed: bool, app: &str) -> String {
+fn page_of(from: i64, to: i64, recipient: &str, failed: bool, app: &str) -> String {
     let states = if failed { "'{5,7,8,10}'" } else { "NULL" };
-    format!("5, {from}, {to}, 100, NULL, NULL, {states}, {}, {}, {from}, {to}, 100{app}", i64::MIN, i64::MAX)
+    format!("5, {from}, {to}, 100, NULL, {recipient}, {states}, {}, {}, {from}, {to}, 100{app}", i64::MIN, i64::MAX)
 }
 
-/// The statements about accounts and followers, and those about what accounts sent.
+/// The statements about what accounts sent.
+fn cases_of_history() -> Vec<Case> {
+    use history::{ALL_ACCOUNTS, ALL_ACCOUNTS_FAILED, ALL_ACCOUNTS_TO, OWN, OWN_FAILED, OWN_TO};
+    let (first, last, old) = (id(-50_001), id(201_000), id(-1));
+    let (most, few, none) = (", 1073741825", ", 1073741826", ", 1073741827");
+    let page =
+        |name, sql, to, recipient, failed, app| case(name, sql, page_of(first, to, recipient, failed, app), 1_000);
+    vec![
+        case("sent", history::SENT, "5, 77".to_owned(), 120),
+        page("own", OWN, last, "NULL", false, most),
+        page("own_old", OWN, old, "NULL", false, most),
+        page("own_few", OWN, last, "NULL", false, few),
+        page("own_none", OWN, last, "NULL", false, none),
+        page("own_to", OWN_TO, last, "'someone'", false, most),
+        page("own_to_one", OWN_TO, last, "'someone300@example.com'", false, most),
+        page("own_to_none", OWN_TO, last, "'nobody'", false, most),
+        page("own_failed", OWN_FAILED, last, "NULL", true, most),
+        page("own_failed_none", OWN_FAILED, last, "NULL", true, few),
+        page("all_accounts", ALL_ACCOUNTS, last, "NULL", false, ""),
+        page("all_accounts_old", ALL_ACCOUNTS, old, "NULL", false, ""),
+        page("all_accounts_to", ALL_ACCOUNTS_TO, last, "'someone'", false, ""),
+        page("all_accounts_to_one", ALL_ACCOUNTS_TO, last, "'someone300@example.com'", false, ""),
+        page("all_accounts_to_none", ALL_ACCOUNTS_TO, last, "'nobody'", false, ""),
+        page("all_accounts_failed", ALL_ACCOUNTS_FAILED, last, "NULL", true, ""),
+        case("rows_of", history::ROWS, format!("5, {}", ids(-300)), 1_000),
+        case("messages_of", history::MESSAGES, format!("5, {}", ids(-300)), 1_000),
+    ]
+}
+
+/// The statements about accounts and followers.
 fn cases_of_accounts() -> Vec<Case> {
     let (account, hash) = ("5, 'account 77'", format!("5, '\\x{:064x}'", 77));
-    let (first, last) = (id(-50_001), id(201_000));
     let profile = "'x', 'user', 5, 20, true, true";
     let apps: Vec<String> = (300..400).map(|n| (n % 100).to_string()).collect();
     let keys: Vec<String> = (300..400).map(|n| format!("key {n}")).collect();
@@ -164,8 +192,8 @@ fn cases_of_accounts() -> Vec<Case> {
         case("contact_remove", account::CONTACT_REMOVE, "5, 0, '13877'".to_owned(), 20),
         case("token_add", account::TOKEN_ADD, format!("{hash}, 'account 77', 77, 0, 1"), 50),
         case("token_of", account::TOKEN, hash, 10),
-        case("tokens_over", account::TOKENS_OVER, "5, 30000, 100".to_owned(), 20),
-        case("tokens_forget", account::TOKENS_FORGET, "5, 30000, 100".to_owned(), 2_000),
+        case("account_tokens_over", account::TOKENS_OVER, "5, 30000, 100".to_owned(), 20),
+        case("account_tokens_forget", account::TOKENS_FORGET, "5, 30000, 100".to_owned(), 2_000),
         case("tag", follower::TAG, "5, 1, 'openid 77'".to_owned(), 10),
         case("tag_begin", follower::TAG_BEGIN, "5, 1, 'openid 77'".to_owned(), 50),
         case("tag_write", follower::TAG_WRITE, "5, 1, 'openid 77', 7".to_owned(), 20),
@@ -176,15 +204,6 @@ fn cases_of_accounts() -> Vec<Case> {
             format!("5, 1, '{{{}}}'", (10_300..10_400).map(|n| n.to_string()).collect::<Vec<_>>().join(",")),
             500,
         ),
-        case("sent", history::SENT, "5, 77".to_owned(), 120),
-        case("own", history::OWN, page_of(first, last, false, ", 1073741825"), 1_000),
-        case("own_old", history::OWN, page_of(first, id(-1), false, ", 1073741825"), 1_000),
-        case("own_few", history::OWN, page_of(first, last, false, ", 1073741826"), 1_000),
-        case("own_none", history::OWN, page_of(first, last, false, ", 1073741827"), 500),
-        case("all_accounts", history::ALL_ACCOUNTS, page_of(first, last, false, ""), 1_000),
-        case("all_accounts_old", history::ALL_ACCOUNTS, page_of(first, id(-1), false, ""), 1_000),
-        case("rows_of", history::ROWS, format!("5, {}", ids(-300)), 1_000),
-        case("messages_of", history::MESSAGES, format!("5, {}", ids(-300)), 1_000),
     ]
 }
 
@@ -225,6 +244,7 @@ fn cases() -> Vec<Case> {
     ];
     cases.extend(cases_beside());
     cases.extend(cases_of_accounts());
+    cases.extend(cases_of_history());
     cases
 }
 
