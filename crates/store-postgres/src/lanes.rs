@@ -10,7 +10,7 @@ use hongyan_core::{
 use tokio_postgres::Row as SqlRow;
 
 use crate::{
-    memory::{Lane, Memory, Waiting},
+    memory::{Lane, Memory, Reading, Waiting},
     pool::Pool,
     row::{number, priority_read},
     session::Query,
@@ -29,9 +29,9 @@ pub(crate) async fn read(
     if buckets.is_empty() {
         return Ok(Vec::new());
     }
-    let written: Vec<u64> = {
-        let known = memory.lock();
-        buckets.iter().map(|(bucket, _)| known.written(*bucket)).collect()
+    let readings: Vec<Reading> = {
+        let mut known = memory.lock();
+        buckets.iter().map(|(bucket, _)| known.begin_reading(*bucket)).collect()
     };
     let mut queries = Vec::with_capacity(2 * buckets.len());
     for (_, stored) in &buckets {
@@ -41,10 +41,10 @@ pub(crate) async fn read(
     let answers = pool.lend().await?.query_all(&queries).await?;
     let mut due = Vec::new();
     let mut known = memory.lock();
-    for (((bucket, _), since), found) in buckets.iter().zip(written).zip(answers.chunks_exact(2)) {
+    for (((bucket, _), reading), found) in buckets.iter().zip(readings).zip(answers.chunks_exact(2)) {
         let lanes = found[0].iter().map(|row| lane_read(*bucket, row)).collect::<Outcome<_>>()?;
         let suspects = found[1].iter().map(suspect_read).collect::<Outcome<_>>()?;
-        due.extend(known.found(*bucket, since, &Waiting { lanes, suspects }, now));
+        due.extend(known.found(reading, &Waiting { lanes, suspects }, now));
     }
     Ok(due)
 }

@@ -4,7 +4,8 @@
 //! What waits is known by *lanes*: for each bucket, channel, priority and app in which something is ready, the earliest due time
 //! there. An entry may be too early (somebody else took the row), never too late for what this node itself has written. What
 //! other nodes write is found by reading the lanes of the preferred buckets again and again. A reading replaces what is known
-//! of its bucket, unless this node has written there meanwhile.
+//! of its bucket, unless this node has written there meanwhile; one that ends after another which began later changes nothing,
+//! for it may still show what the other saw gone.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -46,6 +47,16 @@ impl Lane {
     }
 }
 
+/// A reading of a bucket that has begun.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reading {
+    bucket: u8,
+    /// Its place among all readings.
+    no: u64,
+    /// How often this node had written to the bucket.
+    since: u64,
+}
+
 /// What one reading of a bucket found.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {
@@ -72,6 +83,10 @@ pub(crate) struct Known {
     written: HashMap<u8, u64>,
     /// How many parcels are about to become ready in a bucket: what is read there meanwhile may not show them.
     coming: HashMap<u8, usize>,
+    /// How many readings have begun.
+    readings: u64,
+    /// The reading of each bucket that began last of those that have ended.
+    read: HashMap<u8, u64>,
     /// Whose turn it is, by channel.
     pub wheels: HashMap<ChannelNo, Wheel>,
     /// Which app had the last turn.
@@ -175,14 +190,30 @@ impl Known {
         self.written(bucket) == since && self.coming.get(&bucket).is_none_or(|coming| *coming == 0)
     }
 
-    /// How often this node has written to a bucket; a reading begins with this.
+    /// How often this node has written to a bucket.
     pub(crate) fn written(&self, bucket: u8) -> u64 {
         self.written.get(&bucket).copied().unwrap_or(0)
     }
 
-    /// Takes over what a reading of a bucket found, which began when [`Known::written`] was `since`. Answers the channels of
-    /// which something is due.
-    pub(crate) fn found(&mut self, bucket: u8, since: u64, waiting: &Waiting, now: Timestamp) -> Vec<ChannelNo> {
+    /// Begins to read a bucket.
+    pub(crate) fn begin_reading(&mut self, bucket: u8) -> Reading {
+        self.readings += 1;
+        Reading { bucket, no: self.readings, since: self.written(bucket) }
+    }
+
+    /// Takes over what a reading found. Answers the channels of which something is due.
+    pub(crate) fn found(&mut self, reading: Reading, waiting: &Waiting, now: Timestamp) -> Vec<ChannelNo> {
+        let last = self.read.entry(reading.bucket).or_default();
+        if reading.no > *last {
+            *last = reading.no;
+            self.keep(reading, waiting);
+        }
+        let lanes = waiting.lanes.iter().map(|(lane, due)| (lane.channel, *due));
+        let due = lanes.chain(waiting.suspects.iter().copied()).filter(|(_, due)| *due <= now);
+        due.map(|(channel, _)| channel).collect()
+    }
+
+    fn keep(&mut self, Reading { bucket, since, .. }: Reading, waiting: &Waiting) {
         if self.is_untouched(bucket, since) {
             self.lanes.retain(|lane, _| lane.bucket != bucket);
             self.suspects.retain(|(_, of), _| *of != bucket);
@@ -195,9 +226,6 @@ impl Known {
             let known = self.suspects.entry((*channel, bucket)).or_insert(*due);
             *known = (*due).min(*known);
         }
-        let lanes = waiting.lanes.iter().map(|(lane, due)| (lane.channel, *due));
-        let due = lanes.chain(waiting.suspects.iter().copied()).filter(|(_, due)| *due <= now);
-        due.map(|(channel, _)| channel).collect()
     }
 
     /// What is left of a lane after a claim has read it, when [`Known::written`] was `since`: its next due time, if any.
@@ -242,4 +270,44 @@ impl Known {
 /// Whether a delivery is sent alone (design 4).
 pub(crate) const fn is_suspect(row: &Row) -> bool {
     row.track.crashes >= limits::CRASHES_BEFORE_ALONE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHANNEL: ChannelNo = ChannelNo(1);
+    const NOW: Timestamp = Timestamp::from_ms(1_000);
+    const LATER: Timestamp = Timestamp::from_ms(5_000);
+
+    fn waiting(app: u32) -> Waiting {
+        let lane = Lane { channel: CHANNEL, priority: Priority::Low, app: AppNo(app), bucket: 7 };
+        Waiting { lanes: vec![(lane, LATER)], suspects: vec![(CHANNEL, LATER)] }
+    }
+
+    fn apps(known: &Known) -> Vec<u32> {
+        known.lanes_of(CHANNEL).map(|(lane, _)| lane.app.0).collect()
+    }
+
+    #[test]
+    fn a_reading_replaces_what_is_known_of_its_bucket() {
+        let mut known = Known::default();
+        for app in [1, 2] {
+            let reading = known.begin_reading(7);
+            assert!(known.found(reading, &waiting(app), NOW).is_empty());
+        }
+        assert_eq!(apps(&known), [2]);
+        let other = known.begin_reading(8);
+        known.found(other, &Waiting::default(), NOW);
+        assert_eq!(apps(&known), [2], "another bucket");
+    }
+
+    #[test]
+    fn a_reading_that_was_overtaken_brings_nothing_back() {
+        let mut known = Known::default();
+        let (slow, quick) = (known.begin_reading(7), known.begin_reading(7));
+        known.found(quick, &Waiting::default(), NOW);
+        assert_eq!(known.found(slow, &waiting(1), LATER), [CHANNEL; 2], "whoever is due is still told");
+        assert!(apps(&known).is_empty() && known.suspects_of(CHANNEL).next().is_none());
+    }
 }
