@@ -201,11 +201,11 @@ async fn on_a_channel_that_cannot_repeat_the_intent_is_recorded_before_the_call(
     assert_eq!(stub.calls.load(Ordering::SeqCst), 1, "never again");
 }
 
-/// What the rules stop trusting a provider's window for, before it ends, and a little more.
-const SHORT_WINDOW: Duration = Duration::from_millis(60_000 + 700);
+/// What the rules stop trusting a provider's window for, before it ends, and as much more as a busy machine needs for a repeat.
+const SHORT_WINDOW: Duration = Duration::from_secs(60 + 4);
 
 async fn a_repeat_for_which_it_is_too_late_by_now_is_not_made(place: Place) {
-    let put_off = Outcome::Deferred { after: Some(Duration::from_secs(2)), fault: Fault::Recipient };
+    let put_off = Outcome::Deferred { after: Some(Duration::from_secs(5)), fault: Fault::Recipient };
     let outcome = move |call| if call == 0 { Outcome::Unknown } else { put_off.clone() };
     let stub = Arc::new(Stub { repeat: Repeat::Deduplicated(SHORT_WINDOW), ..Stub::new(OPEN, outcome) });
     let bench = Bench::new(place, vec![Arc::clone(&stub)], 2).await;
