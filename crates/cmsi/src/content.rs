@@ -40,7 +40,7 @@ pub(crate) fn brief(given: Cow<'_, str>, is_base64: bool, field: Field) -> Resul
 
 fn telling(given: Cow<'_, str>, is_base64: bool, field: Field) -> Result<Text, Problem> {
     let text = content(given, is_base64);
-    if python::strip(&text).is_empty() { Err(field.is(Fault::Required)) } else { Ok(Text { text, template: None }) }
+    if python::strip(&text).is_empty() { Err(field.is(Fault::Required)) } else { Ok(Text { text, ..Text::default() }) }
 }
 
 /// Refuses what is longer than `most` characters.

@@ -20,7 +20,7 @@ pub enum Address {
     Email(EmailAddress),
     /// By phone.
     Phone(Phone),
-    /// By an id that a platform gave: a WeCom user, an openid.
+    /// By an id that a platform gave: a WeCom user, an openid, the code of a user of ours for the inbox.
     Account(AccountId),
 }
 
@@ -33,8 +33,8 @@ impl Address {
         match kind {
             ChannelKind::Mail => EmailAddress::parse(text).map(Self::Email),
             ChannelKind::Sms | ChannelKind::Voice => Phone::parse(text).map(Self::Phone),
-            ChannelKind::Wecom | ChannelKind::Wechat => AccountId::parse(text).map(Self::Account),
-            ChannelKind::Inbox | ChannelKind::Robot | ChannelKind::Webhook => Err(AddressError::Form),
+            ChannelKind::Wecom | ChannelKind::Wechat | ChannelKind::Inbox => AccountId::parse(text).map(Self::Account),
+            ChannelKind::Robot | ChannelKind::Webhook => Err(AddressError::Form),
         }
     }
 
@@ -48,7 +48,8 @@ impl Address {
             ChannelKind::Sms | ChannelKind::Voice => &user.phone,
             ChannelKind::Wecom => &user.wecom,
             ChannelKind::Wechat => &user.openid,
-            ChannelKind::Inbox | ChannelKind::Robot | ChannelKind::Webhook => "",
+            ChannelKind::Inbox => &user.code,
+            ChannelKind::Robot | ChannelKind::Webhook => "",
         };
         Self::parse(kind, text)
     }

@@ -11,6 +11,7 @@ use crate::{
     delivery::{Policy, Receipt},
     id::Id,
     outcome::Verdict,
+    setup::{AppNo, ChannelNo},
     time::Timestamp,
 };
 
@@ -21,7 +22,11 @@ pub struct Parcel {
     pub id: Id,
     /// The message.
     pub message: Id,
-    /// What it says.
+    /// The app that sends it.
+    pub app: AppNo,
+    /// The channel by which it goes.
+    pub channel: ChannelNo,
+    /// What it says on this channel.
     pub content: Arc<Content>,
     /// The bytes of its attachments, in the order of the content's list.
     pub attachments: Arc<Vec<Vec<u8>>>,

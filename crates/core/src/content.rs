@@ -1,11 +1,11 @@
 //! What a message says, as it is stored and handed to a channel. The stored form is JSON, so that a later version reads what
 //! an earlier one wrote and an operator can look into the database; that is why these types, and no others here, are serde types.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::Id;
+use crate::{id::Id, message::Label, setup::ChannelNo};
 
 /// The content of one message for one channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,14 @@ pub enum Content {
     Text(Text),
     /// A notice of WeCom or an official account.
     Notice(Notice),
+    /// The fields of an official account's own template.
+    Form(Form),
+    /// An item of the in-app inbox.
+    InApp(InApp),
+    /// Any JSON object, for a webhook.
+    Object(serde_json::Map<String, serde_json::Value>),
+    /// Each channel's own, by its number: what is sent is [`Content::on`] the channel of the parcel.
+    Each(BTreeMap<u32, Self>),
 }
 
 impl Content {
@@ -31,6 +39,14 @@ impl Content {
     /// When the bytes are not what [`Content::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(bytes)
+    }
+
+    /// What it says on a channel: its own content where each has one, else the whole.
+    pub fn on(self: &Arc<Self>, channel: ChannelNo) -> Option<Arc<Self>> {
+        match &**self {
+            Self::Each(contents) => contents.get(&channel.0).cloned().map(Arc::new),
+            _ => Some(Arc::clone(self)),
+        }
     }
 
     /// Whether it holds a secret, which is erased once nothing of the message is to come.
@@ -51,18 +67,57 @@ impl Content {
 pub struct Text {
     /// The text, as it is where a provider takes free text.
     pub text: String,
+    /// The signature, where the caller named one; absent: the provider's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sign: Option<String>,
     /// The template that it was made from, where the caller named one: providers that know it send it by their own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<TemplateUse>,
 }
 
-/// A template of ours and what fills it.
+/// A template and what fills it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateUse {
-    /// Its code.
+    /// Its code: one of the provider's `templates`, or else, where `foreign`, the name that the provider itself has for it.
     pub code: String,
+    /// Whether a code that the provider's settings do not know is the provider's own name for a template.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub foreign: bool,
+    /// The variables in their order, for providers that know them by their place; empty: not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<String>,
     /// The value of each of its variables.
     pub values: BTreeMap<String, String>,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// The fields of a template of the provider's, and where a tap leads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Form {
+    /// The text of each field.
+    pub fields: BTreeMap<String, String>,
+    /// Where a tap leads; empty for nowhere.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub url: String,
+}
+
+/// An item of the in-app inbox. Its HTML is clean: it was made so when it was accepted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InApp {
+    /// The title; empty for none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub title: String,
+    /// The text, as HTML.
+    pub html: String,
+    /// Where its details are: an `http` or `https` address or a path; empty for nowhere.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub website: String,
+    /// What the caller said of it.
+    #[serde(default)]
+    pub label: Label,
 }
 
 /// A notice: a heading, a text and what follows them. How they are laid out is the channel's.
@@ -179,7 +234,7 @@ mod tests {
         let stored = r#"{"mail":{"to":["a@b.com"],"subject":"鸿雁","body":{"html":"<b>x</b>"},"date":1800000000000}}"#;
         assert_eq!(String::from_utf8(mail.to_bytes()).expect("JSON"), stored);
         assert_eq!(Content::from_bytes(stored.as_bytes()).expect("JSON"), mail);
-        let text = Content::Text(Text { text: "hi".into(), template: None });
+        let text = Content::Text(Text { text: "hi".into(), ..Text::default() });
         let stored = r#"{"text":{"text":"hi"}}"#;
         assert_eq!(String::from_utf8(text.to_bytes()).expect("JSON"), stored);
         let agent = Some(Agent { id: Some(1_000_002), secret: Some("sealed".into()) });
@@ -187,6 +242,19 @@ mod tests {
         let stored = r#"{"notice":{"heading":"h","message":"m","agent":{"id":1000002,"secret":"sealed"}}}"#;
         assert_eq!(String::from_utf8(Content::Notice(notice).to_bytes()).expect("JSON"), stored);
         assert_eq!(Content::from_bytes(stored.as_bytes()).expect("JSON").to_bytes(), stored.as_bytes());
+    }
+
+    #[test]
+    fn each_channel_has_its_own() {
+        let text = |text: &str| Content::Text(Text { text: text.into(), ..Text::default() });
+        let each = Arc::new(Content::Each([(1, text("a")), (7, text("b"))].into()));
+        let stored = r#"{"each":{"1":{"text":{"text":"a"}},"7":{"text":{"text":"b"}}}}"#;
+        assert_eq!(String::from_utf8(each.to_bytes()).expect("JSON"), stored);
+        assert_eq!(Content::from_bytes(stored.as_bytes()).expect("JSON"), *each);
+        assert_eq!(each.on(ChannelNo(7)).as_deref(), Some(&text("b")));
+        assert_eq!(each.on(ChannelNo(2)), None);
+        let one = Arc::new(text("c"));
+        assert_eq!(one.on(ChannelNo(2)), Some(one));
     }
 
     #[test]

@@ -142,11 +142,13 @@ pub enum Reason {
     NotFollowing,
     /// The provider refused the recipient, whom the platform does not know.
     NoSuchRecipient,
+    /// The directory has no such department, post or role.
+    UnknownGroup,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::RecipientRefused,
         Self::ContentRefused,
         Self::Deferred,
@@ -161,6 +163,7 @@ impl Reason {
         Self::OverLimit,
         Self::NotFollowing,
         Self::NoSuchRecipient,
+        Self::UnknownGroup,
     ];
 
     /// The stored and shown name.
@@ -180,6 +183,7 @@ impl Reason {
             Self::OverLimit => "over_limit",
             Self::NotFollowing => "not_following",
             Self::NoSuchRecipient => "no_such_recipient",
+            Self::UnknownGroup => "unknown_group",
         }
     }
 

@@ -11,7 +11,8 @@
 //! | [`retry`] | when the next try is due |
 //! | [`share`] | whose turn it is: priorities and apps |
 //! | [`quota`], [`pace`], [`cap`] | how much an account may send in an hour and a day, a provider take in a second, a recipient get in a minute |
-//! | [`message`], [`content`], [`address`] | what is sent, to whom |
+//! | [`message`], [`content`], [`address`], [`audience`] | what is sent, to whom |
+//! | [`directory`], [`inbox`] | people and what they belong to; what they find in their inbox |
 //! | [`account`], [`history`] | who speaks the token API, and what they have sent |
 //! | [`setup`] | what a deployment declares: apps, channels, providers, people |
 //! | [`store`], [`channel`], [`ports`], [`lease`], [`token`], [`node`], [`record`] | the ports, and what crosses them |
@@ -20,12 +21,15 @@
 
 pub mod account;
 pub mod address;
+pub mod audience;
 pub mod cap;
 pub mod channel;
 pub mod content;
 pub mod delivery;
+pub mod directory;
 pub mod history;
 pub mod id;
+pub mod inbox;
 pub mod lease;
 pub mod limits;
 pub mod message;

@@ -27,6 +27,18 @@ pub const JSON_VALUES_MAX: usize = 100_000;
 pub const PAGE_RECIPIENTS_MAX: usize = 1_000;
 /// Recipients that one request may name.
 pub const REQUEST_RECIPIENTS_MAX: usize = 10_000;
+/// Codes of users, departments, posts and roles that one request to people may name.
+pub const PEOPLE_NAMED_MAX: usize = 10_000;
+/// Faults that a change of the directory tells, of however many.
+pub const DIRECTORY_FAULTS_TOLD: usize = 100;
+/// Departments one below the other.
+pub const DEPARTMENT_DEPTH_MAX: usize = 64;
+/// Items in one page of an inbox.
+pub const INBOX_PAGE_MAX: usize = 100;
+/// Items that one call may mark.
+pub const INBOX_MARKS_MAX: usize = 1_000;
+/// How far ahead a message may be scheduled, unless the deployment says otherwise (`contracts/push.md` decision 5).
+pub const SCHEDULE_AHEAD_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Attachments of one message (`guides/reliability.md` S3).
 pub const ATTACHMENTS_MAX: usize = 20;
 /// A file name, in bytes (`guides/reliability.md` S3).

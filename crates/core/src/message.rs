@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{id::Id, setup::AppNo, time::Timestamp};
 
 /// How urgent a message is. Capacity is shared 70/25/5 between the three; nothing starves ([`crate::share`]).
@@ -103,6 +105,49 @@ impl MessageState {
     }
 }
 
+/// What a caller says of a message for its own ends, and from which template it was made. Every part may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Label {
+    /// The caller's own number for what the message is about (`businessId`), by which its messages are found again; not unique.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub business: String,
+    /// The type of the message (`msgType`).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub kind: String,
+    /// The account of who sends it (`senderCode`).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sender_code: String,
+    /// The name of who sends it (`senderName`).
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub sender_name: String,
+    /// The code of the template.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub template: String,
+    /// The version of the template; 0 where there is none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub template_version: u32,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl Label {
+    /// The stored form, JSON; empty where nothing is said.
+    pub fn to_text(&self) -> String {
+        if *self == Self::default() { String::new() } else { serde_json::to_string(self).unwrap_or_default() }
+    }
+
+    /// Reads the stored form.
+    ///
+    /// # Errors
+    /// When the text is not what [`Label::to_text`] wrote.
+    pub fn from_text(text: &str) -> Result<Self, serde_json::Error> {
+        if text.is_empty() { Ok(Self::default()) } else { serde_json::from_str(text) }
+    }
+}
+
 /// One accepted request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
@@ -122,6 +167,8 @@ pub struct Message {
     pub priority: Priority,
     /// How far its audience has been expanded.
     pub state: MessageState,
+    /// What the caller said of it for its own ends.
+    pub label: Label,
     /// When it was accepted.
     pub accepted: Timestamp,
     /// When what has not been delivered expires.

@@ -5,7 +5,7 @@
 pub struct AppNo(pub u32);
 
 /// A channel's number in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 pub struct ChannelNo(pub u32);
 
 /// A provider's number in the store.

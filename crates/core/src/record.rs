@@ -3,9 +3,10 @@
 
 use crate::{
     delivery::Track,
+    directory::DirectoryChange,
     id::Id,
     message::Message,
-    setup::{ChannelNo, ProviderNo, User},
+    setup::{AppNo, ChannelNo, ProviderNo},
     time::Timestamp,
 };
 
@@ -49,7 +50,7 @@ pub struct Depth {
 pub struct MessageRecord {
     /// The message.
     pub message: Message,
-    /// Its channel.
+    /// Its channel; of several the first.
     pub channel: ChannelNo,
     /// Its deliveries, in order.
     pub deliveries: Vec<DeliveryRecord>,
@@ -62,6 +63,8 @@ pub struct DeliveryRecord {
     pub id: Id,
     /// Its parcel.
     pub parcel: Id,
+    /// Its channel.
+    pub channel: ChannelNo,
     /// As the caller named the recipient.
     pub recipient: String,
     /// Where the channel reaches them.
@@ -111,8 +114,8 @@ pub struct PlanChange {
     pub hash: String,
     /// What it declares; what it does not name stays.
     pub declarations: Vec<Declaration>,
-    /// The people it declares.
-    pub users: Vec<User>,
+    /// The people it declares, and what they belong to.
+    pub directory: DirectoryChange,
 }
 
 /// One try at one delivery.
@@ -128,4 +131,46 @@ pub struct Attempt {
     pub outcome: String,
     /// The provider's words.
     pub reply: String,
+}
+
+/// Which messages that have not fired yet are meant; what is absent narrows nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ScheduledFilter {
+    /// Of this app.
+    pub app: Option<AppNo>,
+    /// Made from the template with this code.
+    pub template: Option<String>,
+    /// With this channel among theirs.
+    pub channel: Option<ChannelNo>,
+}
+
+/// A message that waits for its time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scheduled {
+    /// The message.
+    pub message: Message,
+    /// Its channels.
+    pub channels: Vec<ChannelNo>,
+    /// When it fires.
+    pub due: Timestamp,
+}
+
+/// A change of what is declared that is no plan: made only where nothing has changed since `version` was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DeclarationChange {
+    /// The version from which it goes out.
+    pub version: i64,
+    /// What is declared anew or otherwise.
+    pub put: Vec<Declaration>,
+    /// What is declared no more, by kind and code. Its numbers are not given again.
+    pub remove: Vec<(String, String)>,
+}
+
+/// What cancelling a message did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cancelled {
+    /// Deliveries that are cancelled.
+    pub deliveries: usize,
+    /// Whether somebody was still to follow, who now does not.
+    pub unexpanded: bool,
 }

@@ -16,11 +16,14 @@ use crate::{cap::Cap, limits, quota::Fit};
 pub use crate::number::{AppNo, ChannelNo, ProviderNo};
 
 mod provider;
+mod template;
 
 pub use provider::{
     AliyunProvider, CaptureProvider, Dkim, NoticeFields, Provider, ProviderKind, SmsTemplate, SmtpProvider,
     TencentProvider, TencentVoiceProvider, TestProvider, Tls, WechatCallback, WechatProvider, WecomProvider,
 };
+
+pub use template::{Piece, Template, TemplateContent, pieces, variables};
 
 /// A password, key or app secret. It does not show itself in logs or debug output.
 #[derive(Clone, PartialEq, Eq)]
@@ -70,6 +73,12 @@ pub struct App {
     pub ips: Vec<IpNet>,
     /// How often it may call; absent: as often as it likes.
     pub rate: Option<Cap>,
+    /// Whether it may send to everyone.
+    pub broadcast: bool,
+    /// Whether its requests of the push platform have to be signed; else its code alone speaks for it.
+    pub require_signature: bool,
+    /// How many receivers one request of the push platform may name; absent: as many as [`limits::PEOPLE_NAMED_MAX`].
+    pub receivers_max: Option<usize>,
     /// The token of its CMSI hook (`contracts/cmsi.md` decision 13); absent: it has none.
     pub hook: Option<Secret>,
 }
@@ -181,6 +190,14 @@ pub struct Settings {
     pub imsg_self_modify: bool,
     /// What of a request has to fit under an account's limits.
     pub imsg_fit: Fit,
+    /// What a push request is about that names no type.
+    pub push_kind: String,
+    /// The types that a push request may name; empty: any.
+    pub push_kinds: Vec<String>,
+    /// How far ahead a push request may be scheduled.
+    pub push_ahead: Duration,
+    /// Whether a department of a push request means those below it too.
+    pub push_below: bool,
     /// The zone of dates for readers and of calendar days, by its IANA name.
     pub time_zone: String,
     /// How long history is kept.
@@ -200,6 +217,10 @@ impl Default for Settings {
             imsg_open_register: false,
             imsg_self_modify: false,
             imsg_fit: Fit::First,
+            push_kind: "notice".to_owned(),
+            push_kinds: Vec::new(),
+            push_ahead: limits::SCHEDULE_AHEAD_MAX,
+            push_below: true,
             time_zone: "Asia/Shanghai".to_owned(),
             retention: 90 * limits::TIME_TO_LIVE,
         }
@@ -226,6 +247,7 @@ pub struct Setup {
     apps: HashMap<String, Arc<App>>,
     channels: Vec<Arc<Channel>>,
     providers: Vec<Arc<Provider>>,
+    templates: HashMap<String, Arc<Template>>,
 }
 
 impl Setup {
@@ -245,7 +267,20 @@ impl Setup {
             apps: apps.into_iter().map(|app| (app.code.clone(), Arc::new(app))).collect(),
             channels: channels.into_iter().map(Arc::new).collect(),
             providers: providers.into_iter().map(Arc::new).collect(),
+            templates: HashMap::new(),
         }
+    }
+
+    /// With these templates.
+    #[must_use]
+    pub fn with_templates(mut self, templates: impl IntoIterator<Item = Template>) -> Self {
+        self.templates = templates.into_iter().map(|template| (template.code.clone(), Arc::new(template))).collect();
+        self
+    }
+
+    /// The template with this code.
+    pub fn template(&self, code: &str) -> Option<&Arc<Template>> {
+        self.templates.get(code)
     }
 
     /// The app with this code.

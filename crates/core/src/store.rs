@@ -11,8 +11,10 @@ use crate::{
     cap::{Cap, Draw, Drawn},
     content::Content,
     delivery::{Event, Policy, Track},
+    directory::{DirectoryChange, DirectoryReport, Group, GroupKind, GroupNo, Member, UserEntry},
     history::{HistoryFilter, HistoryPage},
     id::{Id, IdSource},
+    inbox::{InboxFilter, InboxItem, InboxToken, Mark, Marked, NewItem, Which},
     message::{Idempotency, Message},
     pace::Tokens,
     ports::{Desk, Moved, Progress},
@@ -22,9 +24,13 @@ use crate::{
     token::{KeptToken, TokenTurn},
 };
 pub use crate::{
+    audience::{Addressee, Listed, People, Rest, Way, Who},
     lease::{Cargo, Lease, LeasedRow},
     node::{Commits, NodeRecord},
-    record::{Attempt, Capture, Declaration, DeliveryRecord, Depth, Doubt, MessageRecord, PlanChange, Recovered},
+    record::{
+        Attempt, Cancelled, Capture, Declaration, DeclarationChange, DeliveryRecord, Depth, Doubt, MessageRecord,
+        PlanChange, Recovered, Scheduled, ScheduledFilter,
+    },
 };
 
 /// Trouble with the store. `certain` says whether the operation certainly did not happen.
@@ -72,29 +78,25 @@ pub struct Batch {
     /// What it counts in the windows of its account, admitted in the same commit; absent: it counts in none. Its id is the
     /// message's.
     pub admission: Option<Admission>,
-    /// The channel of the first page (and of the rest).
+    /// The channel of the message; of several the first.
     pub channel: ChannelNo,
     /// What it says.
     pub content: Arc<Content>,
     /// The bytes of its attachments.
     pub attachments: Arc<Vec<Vec<u8>>>,
-    /// The first page, at most [`crate::limits::PAGE_RECIPIENTS_MAX`] recipients.
-    pub page: Vec<NewDelivery>,
-    /// Into parcels of how many the ready deliveries of the page (and of later ones) are divided, in their order; one at least.
-    pub parcel_max: usize,
-    /// Who follows in later pages; the message is `expanding` while any do.
-    pub rest: Vec<Addressee>,
+    /// The first page, in all at most [`crate::limits::PAGE_RECIPIENTS_MAX`] recipients.
+    pub page: Vec<Lot>,
+    /// Who follows in later pages; the message is not expanded while any do.
+    pub rest: Option<Rest>,
 }
 
-/// A recipient of an explicit list, resolved and checked.
+/// Deliveries of one page on one channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Addressee {
-    /// As the caller named them.
-    pub recipient: String,
-    /// Where the channel reaches them; empty where `skipped`.
-    pub address: String,
-    /// Why they get nothing.
-    pub skipped: Option<crate::delivery::Reason>,
+pub struct Lot {
+    /// The channel, and into parcels of how many the ready deliveries are divided, in their order.
+    pub way: Way,
+    /// The deliveries; the ids of all lots of a page are a block.
+    pub deliveries: Vec<NewDelivery>,
 }
 
 /// A delivery to be stored.
@@ -108,6 +110,13 @@ pub struct NewDelivery {
     pub address: String,
     /// Where it stands: ready or skipped. The store may lease what is ready and due (born leased).
     pub track: Track,
+}
+
+impl Batch {
+    /// The deliveries of the first page.
+    pub fn deliveries(&self) -> impl Iterator<Item = &NewDelivery> {
+        self.page.iter().flat_map(|lot| &lot.deliveries)
+    }
 }
 
 /// What became of a submit.
@@ -128,14 +137,30 @@ pub enum Submitted {
 pub struct Page {
     /// The message.
     pub message: Id,
-    /// How many of the rest were expanded before this page; another value in the store means that somebody was faster.
-    pub cursor: usize,
-    /// The deliveries.
-    pub deliveries: Vec<NewDelivery>,
-    /// Into parcels of how many the ready ones are divided, in their order; one at least.
-    pub parcel_max: usize,
-    /// Whether this is the last page.
-    pub last: bool,
+    /// Where the expansion stands before this page; another place in the store means that somebody was faster.
+    pub from: Place,
+    /// Where it stands after it; absent: this is the last page.
+    pub to: Option<Place>,
+    /// The deliveries, in one bucket; there may be none.
+    pub page: Vec<Lot>,
+    /// The channel of kind `inbox` on which this page is a broadcast to everyone ([`crate::inbox`]), of the page's own moment.
+    pub broadcast: Option<ChannelNo>,
+}
+
+impl Page {
+    /// Its deliveries.
+    pub fn deliveries(&self) -> impl Iterator<Item = &NewDelivery> {
+        self.page.iter().flat_map(|lot| &lot.deliveries)
+    }
+}
+
+/// How far an expansion has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Grows with every page; for explicit lists, how many of them are expanded.
+    pub step: u32,
+    /// Behind which member the next page of people begins, as intake wrote it; empty at the beginning and for lists.
+    pub mark: String,
 }
 
 /// A message whose audience is not yet expanded.
@@ -143,12 +168,12 @@ pub struct Page {
 pub struct Expansion {
     /// The message.
     pub message: Message,
-    /// Its channel.
+    /// Its channel; of several the first.
     pub channel: ChannelNo,
-    /// How many of the rest are expanded.
-    pub cursor: usize,
+    /// How far it has come.
+    pub place: Place,
     /// The rest, as submitted.
-    pub rest: Vec<Addressee>,
+    pub rest: Rest,
 }
 
 /// Something that happened to a delivery, to be run through [`crate::delivery::step`] and kept.
@@ -181,8 +206,36 @@ pub trait Messages: Send + Sync {
     /// Adds a later page and moves the cursor in one commit; `false` when the cursor is not where the page begins.
     async fn page_add(&self, page: Page, now: Timestamp) -> StoreResult<bool>;
 
-    /// Messages that are being expanded, at most `limit`, the oldest first, from `after` on.
-    async fn expansions(&self, after: Option<Id>, limit: usize) -> StoreResult<Vec<Expansion>>;
+    /// Messages that are to be expanded and that this node looks after, of those whose time has come by `now`: at most `limit`, in the
+    /// order of their times and ids, from `after` on.
+    async fn expansions(
+        &self,
+        after: Option<(Timestamp, Id)>,
+        limit: usize,
+        now: Timestamp,
+    ) -> StoreResult<Vec<Expansion>>;
+
+    /// Messages that wait for a time after `now`: the first to come first, from `after` on, at most `limit`.
+    async fn scheduled(
+        &self,
+        filter: ScheduledFilter,
+        after: Option<(Timestamp, Id)>,
+        limit: usize,
+        now: Timestamp,
+    ) -> StoreResult<Vec<Scheduled>>;
+
+    /// Makes a message that waits for its time fire now, and its deliveries that wait untried for a later time due now; answers
+    /// whether there was anything to hasten.
+    async fn message_hasten(&self, id: Id, now: Timestamp) -> StoreResult<bool>;
+
+    /// Messages of `app` under this businessId, the newest first, those before `before`, at most `limit`.
+    async fn messages_of_business(
+        &self,
+        app: AppNo,
+        business: String,
+        before: Option<Id>,
+        limit: usize,
+    ) -> StoreResult<Vec<Id>>;
 
     /// A message with its deliveries and their attempts.
     async fn message_read(&self, id: Id) -> StoreResult<Option<MessageRecord>>;
@@ -195,8 +248,9 @@ pub trait Messages: Send + Sync {
     /// how many were erased.
     async fn secrets_erase(&self, limit: usize) -> StoreResult<usize>;
 
-    /// Cancels every delivery of a message that is not in flight; answers how many. Nothing more is expanded.
-    async fn message_cancel(&self, id: Id, now: Timestamp) -> StoreResult<usize>;
+    /// Cancels every delivery of a message that is not in flight; answers how many, and whether anybody was still to follow.
+    /// Nothing more is expanded.
+    async fn message_cancel(&self, id: Id, now: Timestamp) -> StoreResult<Cancelled>;
 }
 
 /// Delivering.
@@ -258,6 +312,9 @@ pub trait Declarations: Send + Sync {
     /// Applies a plan; answers whether anything was done (a plan whose hash is the last applied one does nothing).
     async fn plan_apply(&self, plan: PlanChange) -> StoreResult<bool>;
 
+    /// Changes what is declared; `false` where something has changed since the version that it goes out from.
+    async fn declare(&self, change: DeclarationChange) -> StoreResult<bool>;
+
     /// The people with these codes, in any order; unknown codes are left out.
     async fn users_find(&self, codes: Vec<String>) -> StoreResult<Vec<User>>;
 
@@ -266,6 +323,75 @@ pub trait Declarations: Send + Sync {
 
     /// What is kept under `key`.
     async fn note_read(&self, key: &str) -> StoreResult<Option<String>>;
+}
+
+/// People, and what they belong to ([`crate::directory`]).
+#[async_trait]
+pub trait Directory: Send + Sync {
+    /// The people who are reached under one of these mail addresses (whose case does not count) or phone numbers.
+    async fn users_reached(&self, emails: Vec<String>, phones: Vec<String>) -> StoreResult<Vec<User>>;
+
+    /// People, disabled ones too, in the order of their codes, those after `after`, at most `limit`.
+    async fn users_page(&self, after: Option<String>, limit: usize) -> StoreResult<Vec<User>>;
+
+    /// People as they are declared, with what they belong to; unknown codes are left out.
+    async fn user_entries(&self, codes: Vec<String>) -> StoreResult<Vec<UserEntry>>;
+
+    /// The groups of a kind with these codes; unknown codes are left out.
+    async fn groups_find(&self, kind: GroupKind, codes: Vec<String>) -> StoreResult<Vec<Group>>;
+
+    /// The groups of a kind in the order of their codes, those after `after`, at most `limit`.
+    async fn groups_page(&self, kind: GroupKind, after: Option<String>, limit: usize) -> StoreResult<Vec<Group>>;
+
+    /// These groups and every department below one of them, each once, in the order of their numbers.
+    async fn groups_below(&self, groups: Vec<GroupNo>) -> StoreResult<Vec<GroupNo>>;
+
+    /// The members, disabled ones too, of these groups (in the order of their numbers), group by group, each group's in the order
+    /// of their codes, those after `after`, at most `limit`. Who belongs to several of them comes with each.
+    async fn members(
+        &self,
+        groups: Vec<GroupNo>,
+        after: Option<(GroupNo, String)>,
+        limit: usize,
+    ) -> StoreResult<Vec<Member>>;
+
+    /// Changes the directory in one commit; where there is a fault, or where `dry` says so, nothing is done. Whoever becomes
+    /// enabled or disabled does so at `now`.
+    async fn directory_change(&self, change: DirectoryChange, dry: bool, now: Timestamp)
+    -> StoreResult<DirectoryReport>;
+}
+
+/// What people find in their inbox ([`crate::inbox`]).
+#[async_trait]
+pub trait Inboxes: Send + Sync {
+    /// Puts items into inboxes; what is there already stays as it is.
+    async fn inbox_put(&self, items: Vec<NewItem>) -> StoreResult<()>;
+
+    /// What a person finds, the newest first, those before `before`, at most `limit`: their own items, and broadcasts that fired
+    /// while they were there and enabled.
+    async fn inbox(
+        &self,
+        user: String,
+        filter: InboxFilter,
+        before: Option<Id>,
+        limit: usize,
+    ) -> StoreResult<Vec<InboxItem>>;
+
+    /// How many items a person has not read, those put away left out.
+    async fn inbox_unread(&self, user: String) -> StoreResult<u64>;
+
+    /// Marks items of a person; answers those that this changed. What is not theirs is left alone.
+    async fn inbox_mark(&self, user: String, which: Which, mark: Mark, now: Timestamp) -> StoreResult<Vec<Marked>>;
+
+    /// Items that came to these people after the moment that each is named with, the oldest first, at most `limit` each. A moment may
+    /// be named again and items seen again: what one node puts may be seen a little later by another.
+    async fn inbox_news(&self, readers: Vec<(String, Timestamp)>, limit: usize) -> StoreResult<Vec<(String, InboxItem)>>;
+
+    /// Keeps a person's token, by its SHA-256, until `expires`.
+    async fn inbox_token_add(&self, token: InboxToken, hash: [u8; 32], expires: Timestamp) -> StoreResult<()>;
+
+    /// Whose token this is, if it counts still and the person is enabled.
+    async fn inbox_token_find(&self, hash: [u8; 32], now: Timestamp) -> StoreResult<Option<InboxToken>>;
 }
 
 /// What capture providers keep.
@@ -409,11 +535,31 @@ pub trait Upkeep: Send + Sync {
 
 /// The whole store.
 pub trait Store:
-    Messages + Deliveries + Declarations + Captures + Accounts + Followers + AccessTokens + Limits + Upkeep
+    Messages
+    + Deliveries
+    + Declarations
+    + Directory
+    + Inboxes
+    + Captures
+    + Accounts
+    + Followers
+    + AccessTokens
+    + Limits
+    + Upkeep
 {
 }
 
 impl<T> Store for T where
-    T: Messages + Deliveries + Declarations + Captures + Accounts + Followers + AccessTokens + Limits + Upkeep
+    T: Messages
+    + Deliveries
+    + Declarations
+    + Directory
+    + Inboxes
+    + Captures
+    + Accounts
+    + Followers
+    + AccessTokens
+    + Limits
+    + Upkeep
 {
 }

@@ -141,6 +141,8 @@ impl Call {
         let parcel = Parcel {
             id: self.lease.parcel,
             message: self.lease.message,
+            app: self.lease.app,
+            channel: self.lease.channel,
             content: cargo.content,
             attachments: cargo.attachments,
             recipients: self.lease.rows.iter().map(recipient).collect(),
@@ -168,12 +170,18 @@ impl Call {
     /// What the message says: with the lease, or read from the store. Content that is gone cannot be sent by anyone; a store
     /// that is away gets the parcel back.
     async fn cargo(&mut self, shared: &Shared) -> Result<Cargo, fn(u32) -> Event> {
-        if let Some(cargo) = self.lease.cargo.take() {
-            return Ok(cargo);
-        }
-        let read = shared.store.cargo_read(vec![self.lease.message]).await;
-        match read.map(|mut found| found.pop()) {
-            Ok(Some((_, cargo))) => Ok(cargo),
+        let read = match self.lease.cargo.take() {
+            Some(cargo) => Ok(Some(cargo)),
+            None => {
+                let read = shared.store.cargo_read(vec![self.lease.message]).await;
+                read.map(|mut found| found.pop().map(|(_, cargo)| cargo))
+            }
+        };
+        let on_channel = |cargo: Cargo| {
+            Some(Cargo { content: cargo.content.on(self.lease.channel)?, attachments: cargo.attachments })
+        };
+        match read.map(|found| found.and_then(on_channel)) {
+            Ok(Some(cargo)) => Ok(cargo),
             Ok(None) | Err(StoreError::Corrupt(_) | StoreError::Gone(_)) => {
                 tracing::error!(message = self.lease.message.get(), "the content of a message is gone or damaged");
                 Err(|lease| Event::Finish {

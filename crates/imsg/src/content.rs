@@ -39,7 +39,7 @@ pub(crate) fn draft(
             };
             Ok(Draft::Mails(MailDraft { from: None, subject, body, attachments }))
         }
-        Method::Sms => Ok(Draft::Text(Text { text: short(content)?, template: None })),
+        Method::Sms => Ok(Draft::Text(Text { text: short(content)?, ..Text::default() })),
         Method::Wechat => {
             let heading = frame.from.to_owned();
             let notice = Notice { heading, message: short(content)?, date: frame.date, ..Notice::default() };

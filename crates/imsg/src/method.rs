@@ -44,7 +44,8 @@ impl Method {
         match content {
             Content::Mail(_) => Self::Smtp,
             Content::Text(_) => Self::Sms,
-            Content::Notice(_) => Self::Wechat,
+            // What accounts send is nothing else.
+            _ => Self::Wechat,
         }
     }
 }

@@ -137,6 +137,8 @@ fn said(content: &Content) -> String {
         Content::Mail(mail) => said_by_mail(mail),
         Content::Text(text) => text.text.clone(),
         Content::Notice(notice) => notice.message.clone(),
+        // What accounts send is nothing else.
+        _ => String::new(),
     }
 }
 

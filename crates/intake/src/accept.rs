@@ -14,11 +14,11 @@ use hongyan_core::{
     delivery::{State, Track},
     id::{Id, IdSource, IdsExhausted, bucket_of_key},
     limits,
-    message::{Message, MessageState},
+    message::{Label, Message, MessageState},
     ports::{SealError, Sealer},
     quota::{self, Admission},
     setup::{AppNo, Channel, ChannelNo, CurrentSetup, Setup, User},
-    store::{Addressee, Batch, MessageRecord, Store, StoreError, Submitted},
+    store::{Addressee, Batch, Listed, Lot, MessageRecord, Rest, Store, StoreError, Submitted, Way, Who},
     time::{Clock, Timestamp},
 };
 
@@ -143,7 +143,7 @@ impl Intake {
         let id = batch.message.id;
         let waiter = Waiter::new(&batch, patience);
         let ticket = waiter.expected().and_then(|n| self.deps.waiting.register(id, channel.no, n, now + patience));
-        let expanding = !batch.rest.is_empty();
+        let expanding = batch.rest.is_some();
 
         match self.deps.store.submit(batch, now).await? {
             Submitted::KeyReused => Err(Refusal::KeyReused),
@@ -191,9 +191,13 @@ impl Intake {
         let id = self.deps.ids.block(1 + first_page, bucket, now)?;
         let (content, attachments) = draft.render(&resolved, id, now, &*self.deps.sealer)?;
         let mut addressees: Vec<Addressee> = resolved.to.into_iter().chain(resolved.cc).collect();
-        let rest = addressees.split_off(first_page);
+        let sent = addressees.iter().filter(|addressee| addressee.skipped.is_none()).count();
+        let later = addressees.split_off(first_page);
         let expires = now + limits::TIME_TO_LIVE;
-        let sent = addressees.iter().chain(&rest).filter(|addressee| addressee.skipped.is_none()).count();
+        let parcel_max = if is_for_each { 1 } else { setup.call_recipients_max(&submission.channel) };
+        let way = Way { channel: submission.channel.no, parcel_max };
+        let rest = (!later.is_empty())
+            .then(|| Rest { due: now, who: Who::Listed(vec![Listed { way, addressees: later }]) });
         let admission = account.zip(submission.windows).map(|(account, windows)| Admission {
             account: account.windows(),
             id,
@@ -212,7 +216,8 @@ impl Intake {
                 user: submission.user,
                 client: submission.client,
                 priority: submission.priority,
-                state: if rest.is_empty() { MessageState::Expanded } else { MessageState::Expanding },
+                state: if rest.is_none() { MessageState::Expanded } else { MessageState::Expanding },
+                label: Label::default(),
                 accepted: now,
                 expires,
             },
@@ -221,8 +226,7 @@ impl Intake {
             channel: submission.channel.no,
             content: Arc::new(content),
             attachments: Arc::new(attachments),
-            page: deliveries(addressees, id.plus(1), now, expires),
-            parcel_max: if is_for_each { 1 } else { setup.call_recipients_max(&submission.channel) },
+            page: vec![Lot { way, deliveries: deliveries(addressees, id.plus(1), now, expires) }],
             rest,
         })
     }
@@ -325,10 +329,14 @@ impl Waiter {
             };
             a.skipped.map(outcome)
         };
+        let later = match batch.rest.as_ref().map(|rest| &rest.who) {
+            Some(Who::Listed(lists)) => lists.first().map_or(&[][..], |listed| &listed.addressees),
+            _ => &[],
+        };
         Self {
-            page: batch.page.iter().map(|d| (d.id, d.recipient.clone(), d.address.clone(), d.track)).collect(),
-            rest: batch.rest.len(),
-            rest_skipped: batch.rest.iter().filter_map(skipped).collect(),
+            page: batch.deliveries().map(|d| (d.id, d.recipient.clone(), d.address.clone(), d.track)).collect(),
+            rest: later.len(),
+            rest_skipped: later.iter().filter_map(skipped).collect(),
             patient: !patience.is_zero(),
         }
     }

@@ -8,7 +8,7 @@ use hongyan_core::{
     id::IdSource,
     limits,
     setup::CurrentSetup,
-    store::{Expansion, Page, Store, StoreError},
+    store::{Expansion, Listed, Lot, Page, Place, Store, StoreError, Who},
     time::Clock,
 };
 use tokio::sync::Notify;
@@ -64,9 +64,9 @@ impl Expander {
     pub async fn round(&self) -> Result<usize, StoreError> {
         let (mut after, mut pages) = (None, 0);
         loop {
-            let expansions = self.store.expansions(after, ROUND).await?;
+            let expansions = self.store.expansions(after, ROUND, self.clock.now()).await?;
             let Some(last) = expansions.last() else { return Ok(pages) };
-            after = Some(last.message.id);
+            after = Some((last.rest.due, last.message.id));
             for expansion in expansions {
                 pages += usize::from(self.add_page(expansion).await?);
             }
@@ -74,18 +74,20 @@ impl Expander {
     }
 
     async fn add_page(&self, expansion: Expansion) -> Result<bool, StoreError> {
-        let Expansion { message, channel, cursor, mut rest } = expansion;
+        let Expansion { message, place, rest, .. } = expansion;
         let now = self.clock.now();
-        let mut page = rest.split_off(cursor.min(rest.len()));
-        let last = page.len() <= limits::PAGE_RECIPIENTS_MAX;
-        page.truncate(limits::PAGE_RECIPIENTS_MAX);
+        let Who::Listed(lists) = rest.who else { return Ok(false) };
+        let cursor = usize::try_from(place.step).unwrap_or(usize::MAX);
+        let Some(Listed { way, addressees }) = lists.into_iter().next() else { return Ok(false) };
+        let page: Vec<_> = addressees.into_iter().skip(cursor).take(limits::PAGE_RECIPIENTS_MAX).collect();
+        let step = place.step + u32::try_from(page.len()).unwrap_or(0);
+        let to = (page.len() == limits::PAGE_RECIPIENTS_MAX).then(|| Place { step, mark: String::new() });
         let first = self
             .ids
             .block(page.len().max(1), self.ids.home(), now)
             .map_err(|error| StoreError::Busy(error.to_string()))?;
         let deliveries = deliveries(page, first, now, message.expires);
-        let setup = self.setup.get();
-        let parcel_max = setup.channel(channel).map_or(1, |channel| setup.call_recipients_max(channel));
-        self.store.page_add(Page { message: message.id, cursor, deliveries, parcel_max, last }, now).await
+        let page = Page { message: message.id, from: place, to, page: vec![Lot { way, deliveries }], broadcast: None };
+        self.store.page_add(page, now).await
     }
 }

@@ -49,6 +49,8 @@ pub fn parcel_with(content: Content, recipients: &[&str]) -> Parcel {
         Recipient { delivery, address: (*address).to_owned(), maybe_duplicate: false }
     };
     Parcel {
+        app: AppNo(1),
+        channel: ChannelNo(1),
         id: id(MESSAGE).plus(1),
         message: id(MESSAGE),
         content: Arc::new(content),
