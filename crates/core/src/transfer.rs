@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 use crate::{
     account::{self, Follower},
     delivery::{State, Track},
+    directory::{Group, GroupNo},
     id::Id,
+    inbox::NewItem,
     message::{Message, Priority},
     pace::Meter,
     quota::{Account, Entry},
     setup::{AppNo, ChannelNo, ProviderNo, User},
-    store::{Addressee, Attempt, Capture, Declaration},
+    store::{Attempt, Capture, Declaration, Place, Rest},
     time::Timestamp,
 };
 
@@ -45,6 +47,16 @@ pub enum Rows {
     },
     /// People.
     People(Vec<User>),
+    /// Since when people are enabled, and when they were.
+    Presences(Vec<Presence>),
+    /// Departments, posts and roles.
+    Groups(Vec<Group>),
+    /// Who belongs to which group: a person's code and the group.
+    Members(Vec<(String, GroupNo)>),
+    /// Items of inboxes and marks on broadcasts. Tokens of inboxes stay behind: apps mint new ones.
+    Items(Vec<MovedItem>),
+    /// Broadcasts.
+    Broadcasts(Vec<MovedBroadcast>),
     /// Notes: key and value.
     Notes(Vec<(String, String)>),
     /// Captures.
@@ -75,6 +87,11 @@ impl Rows {
             Self::Numberings(rows) => rows.len(),
             Self::Setup { .. } => 1,
             Self::People(rows) => rows.len(),
+            Self::Presences(rows) => rows.len(),
+            Self::Groups(rows) => rows.len(),
+            Self::Members(rows) => rows.len(),
+            Self::Items(rows) => rows.len(),
+            Self::Broadcasts(rows) => rows.len(),
             Self::Notes(rows) => rows.len(),
             Self::Captures(rows) => rows.len(),
             Self::Accounts(rows) => rows.len(),
@@ -158,10 +175,53 @@ pub struct MovedPage {
 pub struct MovedExpansion {
     /// The message.
     pub message: Id,
-    /// How many of the rest are expanded.
-    pub cursor: usize,
+    /// How far it has come.
+    pub place: Place,
     /// The rest, as submitted.
-    pub rest: Vec<Addressee>,
+    pub rest: Rest,
+}
+
+/// Since when a person is enabled, or when they were: what says whose inbox a broadcast is in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Presence {
+    /// The person's code.
+    pub user: String,
+    /// From when on.
+    pub since: Timestamp,
+    /// Until when; absent: they are still.
+    pub until: Option<Timestamp>,
+}
+
+/// An item of somebody's inbox, or what somebody did with a broadcast.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovedItem {
+    /// The item; of a broadcast its id and message are one.
+    pub item: NewItem,
+    /// Whether it is what somebody did with a broadcast.
+    pub broadcast: bool,
+    /// Whether it was read.
+    pub read: bool,
+    /// Whether it was put away.
+    pub archived: bool,
+    /// Whether it was deleted.
+    pub deleted: bool,
+}
+
+/// A broadcast.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovedBroadcast {
+    /// The message.
+    pub message: Id,
+    /// The app that sent it.
+    pub app: AppNo,
+    /// The channel.
+    pub channel: ChannelNo,
+    /// The caller's businessId; empty for none.
+    pub business: String,
+    /// The message's type; empty for none.
+    pub kind: String,
+    /// When it fired.
+    pub at: Timestamp,
 }
 
 /// A caller's key.
