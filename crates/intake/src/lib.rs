@@ -18,6 +18,7 @@ mod password;
 mod poll;
 mod receipt;
 mod submission;
+pub mod template;
 mod waiting;
 pub mod wire;
 
