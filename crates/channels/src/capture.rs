@@ -49,7 +49,7 @@ impl Capture {
                 Ok(composed) => (composed.sender, composed.bytes),
                 Err(error) => return error.verdict(),
             },
-            Content::Text(_) | Content::Notice(_) => (String::new(), shown(&parcel.content)),
+            _ => (String::new(), shown(&parcel.content)),
         };
         let now = self.clock.now();
         let put_off = |why: String| Verdict::new(Outcome::Deferred { after: None, fault: Fault::Provider }, why);

@@ -28,7 +28,7 @@ use crate::{
         endpoint::Endpoint,
         phone, policy,
         sign::sha256_hex,
-        template::{Templates, text_of},
+        template::{KnownBy, Templates, sign_of, text_of},
     },
     error::OpenError,
     http::{Http, Limits, Reply, Undelivered},
@@ -71,7 +71,7 @@ impl Aliyun {
             key: keys.access_key.clone(),
             secret: keys.access_secret.clone(),
             sign: keys.sign.clone(),
-            templates: Templates::new(&keys.template, &keys.templates)?,
+            templates: Templates::new(KnownBy::Name, &keys.template, &keys.templates)?,
             endpoint: Endpoint::parse(&keys.base_url)?,
             http: Http::new(limits)?,
             clock,
@@ -82,7 +82,7 @@ impl Aliyun {
     async fn send_one(&self, text: &Text, recipient: &Recipient) -> Result<Verdict, Verdict> {
         let phone = phone(recipient)?;
         let filled = self.templates.fill(text)?;
-        let parameters = api::message(recipient.delivery, &phone, &self.sign, &filled);
+        let parameters = api::message(recipient.delivery, &phone, sign_of(text, &self.sign), &filled);
         let reply = self.call("SendSms", &parameters, recipient.delivery).await?;
         Ok(api::verdict(&reply, &[&self.key, self.secret.expose()], self.clock.now()))
     }

@@ -22,7 +22,7 @@ use crate::{
     cloud::{
         calendar::seconds,
         phone, policy,
-        template::{Filled, Templates, text_of},
+        template::{Filled, KnownBy, Templates, sign_of, text_of},
     },
     error::OpenError,
     http::Limits,
@@ -49,6 +49,13 @@ pub struct TencentSms {
     service: Service,
 }
 
+/// What every call of a parcel says.
+struct Said<'a> {
+    sign: &'a str,
+    filled: Filled<'a>,
+    context: String,
+}
+
 /// One recipient of a call.
 struct Called {
     /// Its place in the parcel.
@@ -67,14 +74,20 @@ impl TencentSms {
         Ok(Self {
             app: keys.app_id.clone(),
             sign: keys.sign.clone(),
-            templates: Templates::new(&keys.template, &keys.templates)?,
+            templates: Templates::new(KnownBy::Place, &keys.template, &keys.templates)?,
             service: Service::new("sms", "2021-01-11", &account, limits, clock)?,
         })
     }
 
+    fn said<'a>(&'a self, parcel: &'a Parcel) -> Result<Said<'a>, Verdict> {
+        let text = text_of(&parcel.content)?;
+        let (sign, filled) = (sign_of(text, &self.sign), self.templates.fill(text)?);
+        Ok(Said { sign, filled, context: answer::context(parcel) })
+    }
+
     /// One call for these, and the result of each.
-    async fn call(&self, called: &[Called], filled: &Filled<'_>, context: &str) -> Results {
-        let body = self.body(called, filled, context);
+    async fn call(&self, called: &[Called], said: &Said<'_>) -> Results {
+        let body = self.body(called, said);
         let reply = match self.service.call("SendSms", &body).await {
             Ok(reply) => reply,
             Err(verdict) => return Results::Same(verdict),
@@ -89,7 +102,8 @@ impl TencentSms {
         Verdict::new(Outcome::Throttled { scope: Scope::Recipient, until }, verdict.reply.as_str())
     }
 
-    fn body(&self, called: &[Called], filled: &Filled<'_>, context: &str) -> Value {
+    fn body(&self, called: &[Called], said: &Said<'_>) -> Value {
+        let Said { sign, filled, context } = said;
         let numbers: Vec<&str> = called.iter().map(|called| called.phone.as_str()).collect();
         let values: Vec<&str> = filled.values.iter().map(|(_, value)| *value).collect();
         let mut body = json!({
@@ -101,7 +115,7 @@ impl TencentSms {
         });
         // A signature belongs to mainland China; abroad it is none, or makes the number one that does not fit it.
         if called.first().is_some_and(|called| called.phone.mainland().is_some()) {
-            body["SignName"] = self.sign.as_str().into();
+            body["SignName"] = (*sign).into();
         }
         body
     }
@@ -150,11 +164,10 @@ impl Channel for TencentSms {
 
     async fn send(&self, parcel: &Parcel) -> Vec<Verdict> {
         let all = parcel.recipients.len();
-        let filled = match text_of(&parcel.content).and_then(|text| self.templates.fill(text)) {
-            Ok(filled) => filled,
+        let said = match self.said(parcel) {
+            Ok(said) => said,
             Err(verdict) => return vec![verdict; all],
         };
-        let context = answer::context(parcel);
         let mut verdicts: Vec<Option<Verdict>> = vec![None; all];
         let mut numbers = Vec::with_capacity(all);
         for (place, recipient) in parcel.recipients.iter().enumerate() {
@@ -166,7 +179,7 @@ impl Channel for TencentSms {
         let (mut calls, mut made) = (calls(numbers), 0);
         while let Some(mut called) = calls.pop() {
             made += 1;
-            match self.call(&called, &filled, &context).await {
+            match self.call(&called, &said).await {
                 // A call that is refused as a whole for a number sent nothing: halves find which it is, and the others go.
                 Results::Same(verdict) if is_for_a_number(&verdict) && called.len() > 1 => {
                     if made < CALLS_MAX {

@@ -1,4 +1,4 @@
-//! What a notice says in the fields of a template, and the request that carries it to one follower.
+//! What a notice or a form says in the fields of a template, and the request that carries it to one follower.
 
 use std::collections::HashSet;
 
@@ -44,14 +44,19 @@ pub(super) struct To<'a> {
 
 /// What `content` says in these fields; absent where it is of another kind.
 pub(super) fn data<'a>(content: &'a Content, names: &'a NoticeFields) -> Option<Result<Data<'a>, TooLong>> {
-    let (texts, url) = match content {
-        Content::Mail(_) => return None,
-        Content::Text(text) => (["", &text.text, "", ""], ""),
-        Content::Notice(notice) => {
-            ([notice.heading.as_str(), &notice.message, &notice.date, &notice.remark], notice.url.as_str())
-        }
+    let named = |texts: [&'a str; 4]| -> Vec<(&'a str, &'a str)> {
+        names_of(names).into_iter().zip(texts).filter(|(name, _)| !name.is_empty()).collect()
     };
-    let fields: Vec<_> = names_of(names).into_iter().zip(texts).filter(|(name, _)| !name.is_empty()).collect();
+    let (fields, url) = match content {
+        Content::Text(text) => (named(["", &text.text, "", ""]), ""),
+        Content::Notice(notice) => {
+            (named([&notice.heading, &notice.message, &notice.date, &notice.remark]), notice.url.as_str())
+        }
+        Content::Form(form) => {
+            (form.fields.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect(), form.url.as_str())
+        }
+        _ => return None,
+    };
     let too_long = |(name, text): &(&str, &str)| {
         let (max, chars) = (chars_max(name)?, text.chars().count());
         (chars > max).then(|| TooLong { field: (*name).to_owned(), max, chars })

@@ -3,7 +3,7 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | `message` | what a notice says in the fields of a template, and the request that carries it |
+//! | `message` | what a notice or a form says in the fields of a template, and the request that carries it |
 //! | [`callback`] | what an account calls us with |
 //! | `codes.tsv` | what each errcode means |
 

@@ -1,7 +1,7 @@
 //! The fields of a template, the bytes of a request, and the table of codes.
 
 use hongyan_core::{
-    content::{Content, Notice, Text},
+    content::{Content, Form, Notice, Text},
     id::Id,
     outcome::Scope,
 };
@@ -39,10 +39,26 @@ fn a_field_without_a_name_is_left_out_and_a_text_is_the_message() {
         NoticeFields { heading: String::new(), message: "thing2".into(), date: "time3".into(), remark: String::new() };
     let filled = r#"{"touser":"oABC","template_id":"TPL","client_msg_id":"42","data":{"thing2":{"value":"消息 \"x\""},"time3":{"value":"2026-11-22 08:00"}}}"#;
     assert_eq!(bytes(&Content::Notice(notice()), &fields), filled);
-    let text = Content::Text(Text { text: "t".into(), template: None });
+    let text = Content::Text(Text { text: "t".into(), ..Text::default() });
     let filled =
         r#""data":{"first":{"value":""},"keyword1":{"value":"t"},"keyword2":{"value":""},"remark":{"value":""}}}"#;
     assert!(bytes(&text, &NoticeFields::default()).ends_with(filled));
+}
+
+#[test]
+fn a_form_has_fields_of_its_own_and_they_hold_no_more_than_others() {
+    let form = |text: &str| {
+        let fields = [("thing1", text), ("time2", "2026-11-22")].map(|(name, text)| (name.to_owned(), text.to_owned()));
+        Content::Form(Form { fields: fields.into(), url: "https://x.example/".into() })
+    };
+    let filled = r#"{"touser":"oABC","template_id":"TPL","url":"https://x.example/","client_msg_id":"42","data":{"thing1":{"value":"发工资了"},"time2":{"value":"2026-11-22"}}}"#;
+    assert_eq!(bytes(&form("发工资了"), &NoticeFields::default()), filled);
+    let names = NoticeFields::default();
+    assert!(data(&form(&"鸿".repeat(20)), &names).expect("one of ours").is_ok());
+    let refused = data(&form(&"鸿".repeat(21)), &names).expect("one of ours").expect_err("too long").to_string();
+    assert_eq!(refused, "the field thing1 holds at most 20 characters, and the text has 21");
+    let nowhere = Content::Form(Form { url: String::new(), ..Form::default() });
+    assert_eq!(bytes(&nowhere, &names), r#"{"touser":"oABC","template_id":"TPL","client_msg_id":"42","data":{}}"#);
 }
 
 #[test]

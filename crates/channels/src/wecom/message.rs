@@ -15,7 +15,6 @@ const SEARCHED: usize = TEXT_BYTES_MAX / 4;
 /// The text of a content that WeCom can carry (`contracts/cmsi.md` 7): a notice has one line for each thing that it says.
 pub(super) fn text(content: &Content) -> Option<String> {
     match content {
-        Content::Mail(_) => None,
         Content::Text(text) => Some(text.text.clone()),
         Content::Notice(notice) => {
             let mut text = format!("{}\n{}", notice.heading, notice.message);
@@ -29,6 +28,7 @@ pub(super) fn text(content: &Content) -> Option<String> {
             }
             Some(text)
         }
+        _ => None,
     }
 }
 

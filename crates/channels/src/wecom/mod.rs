@@ -326,7 +326,7 @@ fn fill(mut verdicts: Vec<Verdict>, open: &[(usize, usize)], verdict: &Verdict) 
 fn agent(content: &Content) -> Option<&Agent> {
     match content {
         Content::Notice(notice) => notice.agent.as_ref(),
-        Content::Text(_) | Content::Mail(_) => None,
+        _ => None,
     }
 }
 

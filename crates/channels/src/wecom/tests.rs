@@ -18,7 +18,7 @@ fn a_notice_has_a_line_for_each_thing_that_it_says() {
         (notice("h", "a\nb", "2026-11-22 08:00", ""), "h\na\nb\nDate: 2026-11-22 08:00"),
         (notice("h", "m", "", "r"), "h\nm\nr"),
         (notice("h", "m", "d", "r"), "h\nm\nDate: d\nr"),
-        (Content::Text(Text { text: "t".into(), template: None }), "t"),
+        (Content::Text(Text { text: "t".into(), ..Text::default() }), "t"),
     ] {
         assert_eq!(text(&content).as_deref(), Some(laid_out));
     }

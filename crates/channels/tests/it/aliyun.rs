@@ -17,7 +17,7 @@ use crate::{
     fake::{Act, Fake, Request, nowhere},
     parcels::{MESSAGE, NOW, id, parcel},
     sms::{
-        ABROAD, HOME, HOME_DIGITS, KEY, LIMITS, SECRET, SOON_UNANSWERED, SOON_UNCONNECTED, aliyun_keys, clock,
+        ABROAD, HOME, HOME_DIGITS, KEY, LIMITS, SECRET, SOON_UNANSWERED, SOON_UNCONNECTED, aliyun_keys, clock, foreign,
         made_from, outcomes, question, sent, text,
     },
 };
@@ -136,6 +136,20 @@ async fn what_is_no_sms_is_refused_without_a_call() {
     let values = [("code", longest.as_str()), ("minutes", "5")];
     assert_eq!(outcomes(&aliyun, &made_from("login", &values, &[HOME])).await, ["rejected content"]);
     assert_eq!(fake.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_caller_may_name_signature_and_template() {
+    let fake = Fake::with("/", said("OK", "OK")).await;
+    let aliyun = aliyun(fake.url());
+    let values = [("code", "AAAb"), ("time", "5")];
+    assert_eq!(outcomes(&aliyun, &foreign("T100101", &[], &values, &[HOME])).await, ["accepted"]);
+    assert_eq!(outcomes(&aliyun, &foreign("T100101", &["name"], &values, &[HOME])).await, ["rejected content"]);
+    let seen = fake.seen();
+    let asked = |name| seen[0].query(name).unwrap_or_default();
+    assert_eq!((asked("SignName").as_str(), asked("TemplateCode").as_str()), ("东华医为", "T100101"));
+    assert_eq!(asked("TemplateParam"), r#"{"code":"AAAb","time":"5"}"#);
+    assert_eq!(seen.len(), 1);
 }
 
 #[tokio::test]

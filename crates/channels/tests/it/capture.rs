@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use hongyan_channels::{Deps, open};
 use hongyan_core::{
     channel::Channel,
-    content::{Agent, Content, Notice, Text},
+    content::{Agent, Content, Form, InApp, Notice, Text},
     id::{Id, IdSource},
     outcome::Verdict,
     setup::{CaptureProvider, Provider, ProviderKind, ProviderNo},
@@ -88,11 +88,23 @@ async fn what_is_kept_is_what_smtp_sends() {
 async fn what_is_no_mail_is_kept_as_json_without_its_secret() {
     let agent = Agent { id: Some(7), secret: Some("sealed-s3cret".into()) };
     let notice = Notice { heading: "标题".into(), message: "消息".into(), agent: Some(agent), ..Notice::default() };
-    let text = Text { text: "您的验证码是 1234".into(), template: None };
+    let text = Text { text: "您的验证码是 1234".into(), ..Text::default() };
     for (content, kept_as) in [
         (
             Content::Notice(notice),
             "{\n  \"notice\": {\n    \"heading\": \"标题\",\n    \"message\": \"消息\",\n    \"agent\": {\n      \"id\": 7\n    }\n  }\n}",
+        ),
+        (
+            Content::Form(Form { fields: [("thing1".to_owned(), "x".to_owned())].into(), url: String::new() }),
+            "{\n  \"form\": {\n    \"fields\": {\n      \"thing1\": \"x\"\n    }\n  }\n}",
+        ),
+        (
+            Content::InApp(InApp { title: "t".into(), html: "<b>x</b>".into(), ..InApp::default() }),
+            "{\n  \"in_app\": {\n    \"title\": \"t\",\n    \"html\": \"<b>x</b>\",\n    \"label\": {}\n  }\n}",
+        ),
+        (
+            Content::Object([("any".to_owned(), 1.into())].into_iter().collect()),
+            "{\n  \"object\": {\n    \"any\": 1\n  }\n}",
         ),
         (Content::Text(text), "{\n  \"text\": {\n    \"text\": \"您的验证码是 1234\"\n  }\n}"),
     ] {
@@ -108,7 +120,7 @@ async fn what_is_no_mail_is_kept_as_json_without_its_secret() {
 #[tokio::test]
 async fn smtp_sends_mails_only() {
     let sink = Sink::start(Script::default()).await;
-    let text = Content::Text(Text { text: "x".into(), template: None });
+    let text = Content::Text(Text { text: "x".into(), ..Text::default() });
     let verdicts = send(&provider(sink.port), PATIENT, &parcel_with(text, &["a@example.com"])).await;
     assert_eq!(
         (shown(&verdicts[0]).as_str(), verdicts[0].reply.as_str()),

@@ -8,7 +8,7 @@ use hongyan_core::{
     content::{Attachment, Body, Content, Mail, Sender},
     id::Id,
     outcome::{Outcome, Verdict},
-    setup::{Secret, SmtpProvider, Tls},
+    setup::{AppNo, ChannelNo, Secret, SmtpProvider, Tls},
     time::{ManualClock, Timestamp},
 };
 

@@ -78,15 +78,24 @@ pub fn clock() -> Arc<dyn Clock> {
 
 /// A parcel with a free text.
 pub fn text(words: &str, recipients: &[&str]) -> Parcel {
-    let content = Content::Text(Text { text: words.into(), template: None });
+    let content = Content::Text(Text { text: words.into(), ..Text::default() });
     Parcel { content: Arc::new(content), ..parcel(recipients) }
 }
 
 /// A parcel with a text made from a template of ours.
 pub fn made_from(code: &str, values: &[(&str, &str)], recipients: &[&str]) -> Parcel {
     let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let template = Some(TemplateUse { code: code.into(), values });
-    let content = Content::Text(Text { text: "your code is 1234".into(), template });
+    let template = Some(TemplateUse { code: code.into(), foreign: false, order: vec![], values });
+    let content = Content::Text(Text { text: "your code is 1234".into(), template, ..Text::default() });
+    Parcel { content: Arc::new(content), ..parcel(recipients) }
+}
+
+/// A parcel with a text that names a signature, and a template that only the provider knows.
+pub fn foreign(code: &str, order: &[&str], values: &[(&str, &str)], recipients: &[&str]) -> Parcel {
+    let values = values.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let order = order.iter().map(|name| (*name).to_owned()).collect();
+    let template = Some(TemplateUse { code: code.into(), foreign: true, order, values });
+    let content = Content::Text(Text { text: String::new(), sign: Some("东华医为".into()), template });
     Parcel { content: Arc::new(content), ..parcel(recipients) }
 }
 

@@ -16,8 +16,8 @@ use crate::{
     fake::{Act, Fake, Request, nowhere},
     parcels::{MESSAGE, NOW, id, parcel},
     sms::{
-        ABROAD, HOME, HOME_DIGITS, KEY, LIMITS, SECRET, SOON_UNANSWERED, clock, made_from, outcomes, question, sent,
-        tencent_keys, text,
+        ABROAD, HOME, HOME_DIGITS, KEY, LIMITS, SECRET, SOON_UNANSWERED, clock, foreign, made_from, outcomes, question,
+        sent, tencent_keys, text,
     },
 };
 
@@ -132,6 +132,20 @@ async fn numbers_at_home_and_abroad_are_two_calls_that_do_not_decide_about_each_
             assert_eq!(seen[2], home[1]);
         }
     }
+}
+
+#[tokio::test]
+async fn a_caller_may_name_signature_and_template() {
+    let fake = Fake::with("/", Act::by(|request| results(request, |_| "Ok"))).await;
+    let tencent = tencent(fake.url());
+    let values = [("code", "AAAb"), ("time", "5")];
+    let ordered = foreign("T100101", &["time", "code"], &values, &[HOME]);
+    assert_eq!(outcomes(&tencent, &ordered).await, ["accepted"]);
+    assert_eq!(outcomes(&tencent, &foreign("T100101", &[], &values, &[HOME])).await, ["rejected content"]);
+    let bodies: Vec<Value> = fake.seen().iter().map(Request::json).collect();
+    assert_eq!(bodies.len(), 1, "values without an order are not sent");
+    assert_eq!((&bodies[0]["SignName"], &bodies[0]["TemplateId"]), (&json!("东华医为"), &json!("T100101")));
+    assert_eq!(bodies[0]["TemplateParamSet"], json!(["5", "AAAb"]));
 }
 
 #[tokio::test]

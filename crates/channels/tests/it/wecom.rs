@@ -46,7 +46,7 @@ pub fn wecom(keys: &WecomProvider, vault: &Arc<Vault>, limit: Duration) -> Wecom
 }
 
 pub fn text(text: &str, users: &[&str]) -> Parcel {
-    parcel_with(Content::Text(Text { text: text.into(), template: None }), users)
+    parcel_with(Content::Text(Text { text: text.into(), ..Text::default() }), users)
 }
 
 pub fn issued(token: &str) -> Act {
