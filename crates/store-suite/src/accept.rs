@@ -33,10 +33,10 @@ pub async fn stores_a_request_whole(bench: &impl Bench) {
     assert_eq!(record.message.state, MessageState::Expanded);
     assert_eq!(record.channel, MAIL);
     assert_eq!(record.deliveries.len(), 2);
-    for (kept, sent) in record.deliveries.iter().zip(&batch.page) {
+    for (kept, sent) in record.deliveries.iter().zip(batch.deliveries()) {
         assert_eq!((kept.id, &kept.recipient, &kept.address), (sent.id, &sent.recipient, &sent.address));
         assert_eq!(kept.track, sent.track);
-        assert_eq!(kept.parcel, batch.page[0].id);
+        assert_eq!(kept.parcel, batch.page[0].deliveries[0].id);
         assert!(kept.attempts.is_empty());
     }
     let nobody = world.ids.block(1, 0, world.now).expect("ids");
@@ -199,7 +199,7 @@ pub async fn a_node_that_panics_does_not_end_the_store(bench: &impl Bench) {
         assert!(panics.moved.load(Ordering::SeqCst) > told);
     }
     let id = world.submit(&to(&["bob"]).due_in(Duration::from_secs(60))).await;
-    assert_eq!(world.store().message_cancel(id, world.now).await, Ok(1));
+    assert_eq!(world.cancel(id).await, 1);
     assert_eq!(world.states(id).await, [State::Cancelled]);
 }
 
@@ -228,7 +228,7 @@ pub async fn gives_back_slots_that_were_not_used(bench: &impl Bench) {
     world.claim_one(MAIL).await;
     world.desk.open(MAIL, 3);
     let mut clash = world.batch(&to(&["bob"]));
-    clash.page[0].id = first.page[0].id;
+    clash.page[0].deliveries[0].id = first.page[0].deliveries[0].id;
     world.store().submit(clash, world.now).await.expect_err("its delivery's id is taken");
     assert_eq!(world.desk.free(MAIL), 3);
     assert_eq!(world.desk.len(), 0);

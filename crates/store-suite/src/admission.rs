@@ -160,7 +160,7 @@ async fn come_to(world: &mut World<'_>, end: End, message: Id) {
             world.pass(2 * LIVES);
             assert_eq!(world.store().expire(9, world.now).await, Ok(1));
         }
-        End::Cancel => assert_eq!(world.store().message_cancel(message, world.now).await, Ok(1)),
+        End::Cancel => assert_eq!(world.cancel(message).await, 1),
         End::Crash => {
             world.claim_one(SMS).await;
             world.crash_and_recover().await;
@@ -216,7 +216,7 @@ pub async fn what_fails_for_good_is_given_back(bench: &impl Bench) {
         let DeliveryRecord { id, track, .. } = world.read_one(message).await;
         let mut used = sums(used);
         if state == State::Ready {
-            assert_eq!(world.store().message_cancel(message, world.now).await, Ok(1));
+            assert_eq!(world.cancel(message).await, 1);
             used = sums(0);
         }
         let late = Event::Finish { lease: track.lease, outcome: accepted(), roll: Roll::NONE };
@@ -224,7 +224,7 @@ pub async fn what_fails_for_good_is_given_back(bench: &impl Bench) {
         let news = [Event::Expire, Event::Cancel, recover, late, Event::Receipt(Receipt::Undelivered)];
         world.settle(news.map(|event| change(SMS, id, event)).to_vec()).await;
         assert_eq!(world.store().expire(9, world.now).await, Ok(0));
-        assert_eq!(world.store().message_cancel(message, world.now).await, Ok(0));
+        assert_eq!(world.cancel(message).await, 0);
         assert_eq!(world.used(account).await, used, "once and for all: {end:?}");
         world.crash_and_recover().await;
         assert_eq!(world.used(account).await, used, "on disk: {end:?}");

@@ -168,7 +168,7 @@ pub async fn gone_messages_are_no_error(bench: &impl Bench) {
     let world = World::begin(bench).await;
     let nobody = world.ids.block(1, 0, world.now).expect("ids");
     assert_eq!(world.settle(vec![change(MAIL, nobody, Event::Cancel)]).await, [None]);
-    assert_eq!(world.store().message_cancel(nobody, world.now).await, Ok(0));
+    assert_eq!(world.cancel(nobody).await, 0);
 }
 
 /// Large content does not travel with a claim; it is read by its message.

@@ -15,7 +15,7 @@ use hongyan_core::{
 
 use crate::{
     Bench,
-    pages::{expansion, page, rest},
+    pages::{expansion, later, page},
     world::{MAIL, Order, SMS, World, accepted, change, content, to},
 };
 
@@ -58,8 +58,8 @@ async fn walked(world: &World<'_>, filter: &HistoryFilter) -> Vec<Id> {
 async fn refused_call(world: &World<'_>, account: AccountNo, recipient: &str) -> Id {
     let mut batch = world.batch(&ask(account, &[recipient]));
     let track = Track::skipped(Reason::OverLimit, world.now, batch.message.expires);
-    batch.page[0].track = track;
-    batch.page[0].address.clear();
+    batch.page[0].deliveries[0].track = track;
+    batch.page[0].deliveries[0].address.clear();
     let id = batch.message.id;
     world.store().submit(batch, world.now).await.expect("stored");
     id
@@ -243,7 +243,7 @@ pub async fn totals_follow_what_is_kept(bench: &impl Bench) {
     world.finish(&leases, &accepted()).await;
 
     world.pass(3 * DAY);
-    world.submit(&Order { rest: rest(50), ..ask(BOB, &["e"]).lives(9 * DAY) }).await;
+    world.submit(&ask(BOB, &["e"]).lives(9 * DAY).rest(world.now, later(50))).await;
     let next = expansion(&world).await.expect("more follows");
     assert_eq!(totals(&world).await, [27, 16, 11]);
     let behind = page(&world, &next, 30);

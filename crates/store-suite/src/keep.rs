@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use hongyan_core::{
+    directory::{DirectoryChange, UserEntry},
     id::Id,
     limits,
     outcome::{Outcome, Rejection},
@@ -20,7 +21,7 @@ fn declaration(kind: &str, code: &str, doc: &str) -> Declaration {
 }
 
 fn plan(hash: &str, declarations: Vec<Declaration>) -> PlanChange {
-    PlanChange { hash: hash.into(), declarations, users: Vec::new() }
+    PlanChange { hash: hash.into(), declarations, ..PlanChange::default() }
 }
 
 /// A plan raises the version once; the same plan again does nothing, an older one is applied anew.
@@ -72,8 +73,10 @@ pub async fn finds_users(bench: &impl Bench) {
         openid: "o".into(),
         enabled: code != "off",
     };
-    let apply = async |hash: &str, users| {
-        let plan = PlanChange { hash: hash.into(), declarations: Vec::new(), users };
+    let apply = async |hash: &str, users: Vec<User>| {
+        let users = users.into_iter().map(|user| UserEntry { user, ..UserEntry::default() }).collect();
+        let directory = DirectoryChange { users, ..DirectoryChange::default() };
+        let plan = PlanChange { hash: hash.into(), declarations: Vec::new(), directory };
         world.store().plan_apply(plan).await.expect("applies")
     };
     apply("1", vec![user("a", "a@x.com"), user("off", "o@x.com")]).await;

@@ -47,6 +47,7 @@ pub mod history;
 pub mod keep;
 pub mod limits;
 pub mod model;
+mod order;
 pub mod pages;
 pub mod parcels;
 pub mod postgres;
@@ -56,7 +57,8 @@ pub mod time;
 pub mod turns;
 mod world;
 
-pub use world::{finish, sample};
+pub use order::sample;
+pub use world::finish;
 
 /// One database, and how nodes come and go on it.
 #[async_trait]

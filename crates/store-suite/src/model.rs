@@ -18,7 +18,7 @@ use hongyan_core::{
     quota::Fit,
     retry::Roll,
     setup::{AppNo, ChannelNo},
-    store::{Lease, Recovered, Submitted},
+    store::{Lease, Lot, NewDelivery, Recovered, Submitted},
     time::Timestamp,
 };
 use proptest::{
@@ -186,6 +186,19 @@ impl Model {
         Some(track)
     }
 
+    /// Takes in a page.
+    fn keep(&mut self, message: Id, page: &[Lot], counts: bool) {
+        for lot in page {
+            for rows in lot.deliveries.chunks(lot.way.parcel_max.max(1)) {
+                for delivery in rows {
+                    let (parcel, channel) = (rows[0].id, lot.way.channel);
+                    self.rows.insert(delivery.id, Row { message, parcel, channel, counts, track: delivery.track });
+                    self.sent.extend(counts.then_some(delivery.id));
+                }
+            }
+        }
+    }
+
     fn leased(&mut self, lease: &Lease, now: Timestamp) {
         for row in &lease.rows {
             let track = self.apply(row.id, &Event::Claim, now).expect("only what waits is leased");
@@ -247,7 +260,7 @@ impl History<'_> {
     }
 
     async fn submit(&mut self, order: Order) {
-        let (channel, now) = (order.channel, self.world.now);
+        let now = self.world.now;
         let batch = self.world.batch(&order);
         let counts = order.limits.is_some();
         if counts && self.model.used + order.to.len() as u64 > u64::from(DAY_MAX) {
@@ -257,16 +270,14 @@ impl History<'_> {
             return;
         }
         self.model.used += if counts { order.to.len() as u64 } else { 0 };
-        let due = batch.page[0].track.due <= now;
-        let parcels = || batch.page.chunks(batch.parcel_max.max(1));
-        let slots = if due && self.model.may_be_born_leased(channel, now) { self.world.desk.free(channel) } else { 0 };
-        for (parcel, delivery) in parcels().flat_map(|rows| rows.iter().map(|row| (rows[0].id, row))) {
-            let row = Row { message: batch.message.id, parcel, channel, counts, track: delivery.track };
-            self.model.rows.insert(delivery.id, row);
-            self.model.sent.extend(counts.then_some(delivery.id));
+        let mut born_leased: Vec<Vec<Id>> = Vec::new();
+        for lot in &batch.page {
+            let free = self.world.desk.free(lot.way.channel);
+            let due = lot.deliveries[0].track.due <= now && self.model.may_be_born_leased(lot.way.channel, now);
+            let parcels = lot.deliveries.chunks(lot.way.parcel_max.max(1));
+            born_leased.extend(parcels.take(if due { free } else { 0 }).map(ids));
         }
-        let born_leased: Vec<Vec<Id>> =
-            parcels().take(slots).map(|rows| rows.iter().map(|row| row.id).collect()).collect();
+        self.model.keep(batch.message.id, &batch.page, counts);
         self.model.messages.push(batch.message.id);
         assert_eq!(self.world.store().submit(batch, now).await, Ok(Submitted::Stored));
         let handed = self.world.desk.take();
@@ -347,7 +358,7 @@ impl History<'_> {
         let now = self.world.now;
         let ids: Vec<_> = self.model.rows.iter().filter(|(_, row)| row.message == message).map(|(id, _)| *id).collect();
         let cancelled = ids.iter().filter(|id| self.model.apply(**id, &Event::Cancel, now).is_some()).count();
-        assert_eq!(self.world.store().message_cancel(message, now).await, Ok(cancelled));
+        assert_eq!(self.world.cancel(message).await, cancelled);
     }
 
     async fn expire(&mut self) {
@@ -392,6 +403,10 @@ impl History<'_> {
         let sent = self.model.sent.iter().rev().map(|id| (*id, track(id).state, track(id).reason));
         assert_eq!(came, sent.collect::<Vec<_>>());
     }
+}
+
+fn ids(parcel: &[NewDelivery]) -> Vec<Id> {
+    parcel.iter().map(|delivery| delivery.id).collect()
 }
 
 fn event(end: End, lease: u32) -> Event {

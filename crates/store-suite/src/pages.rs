@@ -5,12 +5,12 @@ use hongyan_core::{
     id::Id,
     limits::PAGE_RECIPIENTS_MAX,
     message::MessageState,
-    store::{Addressee, Expansion, NewDelivery, Page},
+    store::{Addressee, Cancelled, Expansion, Lot, NewDelivery, Page, Place, Rest, Way, Who},
 };
 
 use crate::{
     Bench,
-    world::{MAIL, World, accepted, to},
+    world::{MAIL, World, accepted, listed, to},
 };
 
 pub(crate) fn rest(people: usize) -> Vec<Addressee> {
@@ -22,12 +22,24 @@ pub(crate) fn rest(people: usize) -> Vec<Addressee> {
     (0..people).map(one).collect()
 }
 
-/// The next page of an expansion, as intake makes it.
+/// So many people to follow by mail.
+pub(crate) fn later(people: usize) -> Who {
+    listed(Way { channel: MAIL, parcel_max: PAGE_RECIPIENTS_MAX }, rest(people))
+}
+
+/// The next page of explicit lists, as intake makes it, in the bucket of its message.
 pub(crate) fn page(world: &World<'_>, expansion: &Expansion, size: usize) -> Page {
-    let people: Vec<_> = expansion.rest.iter().skip(expansion.cursor).take(size).collect();
-    let first = world.ids.block(people.len(), expansion.message.id.bucket(), world.now).expect("ids");
+    page_in(world, expansion, size, expansion.message.id.bucket())
+}
+
+pub(crate) fn page_in(world: &World<'_>, expansion: &Expansion, size: usize, bucket: u8) -> Page {
+    let Who::Listed(lists) = &expansion.rest.who else { panic!("explicit lists") };
+    let step = expansion.place.step as usize;
+    let all = lists.iter().flat_map(|list| list.addressees.iter().map(|who| (list.way, who)));
+    let people: Vec<_> = all.skip(step).take(size).collect();
+    let first = world.ids.block(people.len(), bucket, world.now).expect("ids");
     let expires = expansion.message.expires;
-    let deliveries = people.iter().enumerate().map(|(n, who)| NewDelivery {
+    let delivery = |n, who: &Addressee| NewDelivery {
         id: first.plus(n),
         recipient: who.recipient.clone(),
         address: who.address.clone(),
@@ -35,24 +47,39 @@ pub(crate) fn page(world: &World<'_>, expansion: &Expansion, size: usize) -> Pag
             Some(reason) => Track::skipped(reason, world.now, expires),
             None => Track::ready(world.now, expires),
         },
-    });
+    };
+    let mut lots: Vec<Lot> = Vec::new();
+    for (n, (way, who)) in people.iter().enumerate() {
+        match lots.last_mut().filter(|lot| lot.way == *way) {
+            Some(lot) => lot.deliveries.push(delivery(n, who)),
+            None => lots.push(Lot { way: *way, deliveries: vec![delivery(n, who)] }),
+        }
+    }
+    let (done, of) = (step + people.len(), lists.iter().map(|list| list.addressees.len()).sum::<usize>());
     Page {
         message: expansion.message.id,
-        cursor: expansion.cursor,
-        deliveries: deliveries.collect(),
-        parcel_max: PAGE_RECIPIENTS_MAX,
-        last: expansion.cursor + people.len() == expansion.rest.len(),
+        from: expansion.place.clone(),
+        to: (done < of).then(|| place(done, "")),
+        page: lots,
+        broadcast: None,
     }
 }
 
+pub(crate) fn place(step: usize, mark: &str) -> Place {
+    Place { step: u32::try_from(step).expect("few"), mark: mark.into() }
+}
+
+/// What is to be expanded now, the first of it.
 pub(crate) async fn expansion(world: &World<'_>) -> Option<Expansion> {
-    world.store().expansions(None, 1).await.expect("lists").into_iter().next()
+    expansions(world).await.into_iter().next()
+}
+
+pub(crate) async fn expansions(world: &World<'_>) -> Vec<Expansion> {
+    world.store().expansions(None, 100, world.now).await.expect("lists")
 }
 
 async fn submit_large(world: &World<'_>, people: usize) -> Id {
-    let mut order = to(&["alice"]);
-    order.rest = rest(people);
-    world.submit(&order).await
+    world.submit(&to(&["alice"]).rest(world.now, later(people))).await
 }
 
 /// Page after page until the last; each page is a parcel of its own; then the message is expanded.
@@ -62,8 +89,8 @@ pub async fn expands_page_by_page(bench: &impl Bench) {
     assert_eq!(world.read(id).await.message.state, MessageState::Expanding);
     let mut pages = 0;
     while let Some(next) = expansion(&world).await {
-        assert_eq!((next.message.id, next.channel, next.cursor), (id, MAIL, pages * 100));
-        assert_eq!(next.rest, rest(250));
+        assert_eq!((next.message.id, next.channel, next.place.clone()), (id, MAIL, place(pages * 100, "")));
+        assert_eq!(next.rest, Rest { due: world.now, who: later(250) });
         assert_eq!(world.store().page_add(page(&world, &next, 100), world.now).await, Ok(true));
         pages += 1;
     }
@@ -80,10 +107,10 @@ pub async fn expands_page_by_page(bench: &impl Bench) {
     assert_eq!(world.depth(MAIL).await, 0);
     let second = submit_large(&world, 5).await;
     let third = submit_large(&world, 5).await;
-    let listed = world.store().expansions(None, 9).await.expect("lists");
-    assert_eq!(listed.iter().map(|e| e.message.id).collect::<Vec<_>>(), [second, third]);
-    let listed = world.store().expansions(Some(second), 9).await.expect("lists");
-    assert_eq!(listed.iter().map(|e| e.message.id).collect::<Vec<_>>(), [third]);
+    let all = expansions(&world).await;
+    assert_eq!(all.iter().map(|e| e.message.id).collect::<Vec<_>>(), [second, third]);
+    let next = world.store().expansions(Some((world.now, second)), 9, world.now).await.expect("lists");
+    assert_eq!(next.iter().map(|e| e.message.id).collect::<Vec<_>>(), [third]);
 }
 
 /// Of two who expand the same message the slower one is told so, and adds nothing.
@@ -122,10 +149,10 @@ pub async fn cancels_what_waits(bench: &impl Bench) {
     let lease = world.claim_one(MAIL).await;
     let waiting = world.submit(&to(&["b", "c"])).await;
     world.progress.take();
-    assert_eq!(world.store().message_cancel(flying, world.now).await, Ok(0));
-    assert_eq!(world.store().message_cancel(waiting, world.now).await, Ok(2));
+    assert_eq!(world.cancel(flying).await, 0);
+    assert_eq!(world.cancel(waiting).await, 2);
     assert_eq!(world.progress.take().len(), 2);
-    assert_eq!(world.store().message_cancel(waiting, world.now).await, Ok(0));
+    assert_eq!(world.cancel(waiting).await, 0);
     assert_eq!(
         (world.states(flying).await, world.states(waiting).await),
         (vec![State::Leased], vec![State::Cancelled; 2])
@@ -142,7 +169,9 @@ pub async fn cancelling_ends_the_expansion(bench: &impl Bench) {
     let next = expansion(&world).await.expect("is being expanded");
     world.store().page_add(page(&world, &next, 10), world.now).await.expect("adds");
     let next = expansion(&world).await.expect("is being expanded");
-    assert_eq!(world.store().message_cancel(id, world.now).await, Ok(10));
+    let cancelled = world.store().message_cancel(id, world.now).await;
+    assert_eq!(cancelled, Ok(Cancelled { deliveries: 10, unexpanded: true }));
+    assert_eq!(world.cancel(id).await, 0, "nobody is to follow any more");
     assert!(expansion(&world).await.is_none());
     assert_eq!(world.store().page_add(page(&world, &next, 10), world.now).await, Ok(false));
     let record = world.read(id).await;

@@ -6,12 +6,12 @@ use hongyan_core::{
     delivery::State,
     id::Id,
     limits::CRASHES_BEFORE_ALONE,
-    store::{Lease, Page, Recovered},
+    store::{Lease, Recovered},
 };
 
 use crate::{
     Bench,
-    pages::{expansion, page, rest},
+    pages::{expansion, later, page},
     world::{MAIL, Order, World, accepted, deferred, finish, to},
 };
 
@@ -92,7 +92,7 @@ pub async fn a_parcel_is_due_with_its_latest(bench: &impl Bench) {
     let mut world = World::begin(bench).await;
     let mut batch = world.batch(&people(4, 2));
     let due = |tens: u32| world.now + tens * 10 * SECOND;
-    for (delivery, tens) in batch.page.iter_mut().zip([2, 1, 4, 3]) {
+    for (delivery, tens) in batch.page[0].deliveries.iter_mut().zip([2, 1, 4, 3]) {
         delivery.track.due = due(tens);
     }
     let expected = [due(2), due(2), due(4), due(4)];
@@ -151,7 +151,7 @@ pub async fn gives_back_the_slots_of_every_parcel(bench: &impl Bench) {
     world.claim_one(MAIL).await;
     world.desk.open(MAIL, 5);
     let mut clash = world.batch(&people(3, 1));
-    clash.page[2].id = first.page[0].id;
+    clash.page[0].deliveries[2].id = first.page[0].deliveries[0].id;
     world.store().submit(clash, world.now).await.expect_err("its last delivery's id is taken");
     assert_eq!((world.desk.free(MAIL), world.desk.len()), (5, 0));
 }
@@ -204,7 +204,7 @@ pub async fn all_parcels_of_a_message_end(bench: &impl Bench) {
     let mut world = World::begin(bench).await;
     let cancelled = world.submit(&people(5, 2)).await;
     assert_eq!(world.claim(MAIL, 1).await.len(), 1);
-    assert_eq!(world.store().message_cancel(cancelled, world.now).await, Ok(3));
+    assert_eq!(world.cancel(cancelled).await, 3);
     let over = world.submit(&people(5, 2).lives(9 * SECOND)).await;
     world.pass(10 * SECOND);
     assert_eq!(world.store().expire(1_000, world.now).await, Ok(5));
@@ -215,11 +215,12 @@ pub async fn all_parcels_of_a_message_end(bench: &impl Bench) {
 /// Later pages are divided, too, each for itself.
 pub async fn later_pages_are_divided(bench: &impl Bench) {
     let world = World::begin(bench).await;
-    let id = world.submit(&Order { rest: rest(15), ..people(3, 2) }).await;
+    let id = world.submit(&people(3, 2).rest(world.now, later(15))).await;
     let sizes = |parcels: &[Vec<Id>]| parcels.iter().map(Vec::len).collect::<Vec<_>>();
     for parcel_max in [4, 0] {
         let next = expansion(&world).await.expect("is being expanded");
-        let page = Page { parcel_max, ..page(&world, &next, 10) };
+        let mut page = page(&world, &next, 10);
+        page.page[0].way.parcel_max = parcel_max;
         assert_eq!(world.store().page_add(page, world.now).await, Ok(true));
     }
     let parcels = on_record(&world, id).await;

@@ -111,7 +111,7 @@ pub async fn what_was_not_stored_is_not_in_flight(bench: &impl Bench) {
     crash_until_suspect(&mut world, 1).await;
     world.desk.open(SMS, 1);
     let mut clash = world.batch(&to(&["b", "c"]).channel(SMS));
-    clash.page[1].id = world.read_one(suspect).await.id;
+    clash.page[0].deliveries[1].id = world.read_one(suspect).await.id;
     world.store().submit(clash, world.now).await.expect_err("the second delivery's id is taken");
     assert_eq!((world.desk.free(SMS), world.desk.len()), (1, 0));
     assert_eq!(world.claim_one(MAIL).await.message, suspect);

@@ -11,7 +11,7 @@ use hongyan_core::{
 
 use crate::{
     Bench,
-    pages::{expansion, page, rest},
+    pages::{expansion, later, page},
     world::{MAIL, Order, SMS, World, accepted, change, content, deferred, to},
 };
 
@@ -73,7 +73,7 @@ pub async fn every_end_erases_secrets(bench: &impl Bench) {
     world.settle(vec![change(SMS, lease.rows[0].id, Event::Intend { lease: 1 })]).await;
     assert_eq!(world.crash_and_recover().await.unknown, 1);
     let cancelled = submit(&world, &to(&["b", "c"])).await;
-    assert_eq!(world.store().message_cancel(cancelled, world.now).await, Ok(2));
+    assert_eq!(world.cancel(cancelled).await, 2);
     let expired = submit(&world, &to(&["d"]).lives(Duration::from_secs(1))).await;
     let mut order = to(&["ghost"]);
     order.skipped = order.to.clone();
@@ -92,7 +92,7 @@ pub async fn every_end_erases_secrets(bench: &impl Bench) {
 /// A message of several pages keeps its secret until the last of them is done.
 pub async fn every_page_has_to_be_done(bench: &impl Bench) {
     let world = World::begin(bench).await;
-    let id = submit(&world, &Order { rest: rest(5), ..to(&["a"]) }).await;
+    let id = submit(&world, &to(&["a"]).rest(world.now, later(5))).await;
     let first = world.claim_one(MAIL).await;
     world.finish(&[first], &accepted()).await;
     assert_eq!(erase(&world).await, 0, "others follow");

@@ -14,29 +14,26 @@ use std::{
 
 use hongyan_core::{
     account::AccountNo,
-    content::{Body, Content, Mail},
-    delivery::{Event, Policy, Reason, Repeat, State, Track},
-    id::{Id, IdSource, IdsExhausted},
-    limits::PAGE_RECIPIENTS_MAX,
-    message::{Dialect, Idempotency, Message, MessageState, Priority},
+    delivery::{Event, Policy, Repeat, State, Track},
+    id::{Id, IdSource},
     outcome::{Fault, Outcome, Receipts},
     ports::{Desk, Moved, Progress},
-    quota::{Admission, Day, Fit, Sums},
+    quota::Sums,
     retry::{RetrySchedule, Roll},
-    setup::{AppNo, ChannelNo, ProviderNo},
-    store::{
-        Addressee, Attempt, Batch, Change, DeliveryRecord, Lease, LeasedRow, MessageRecord, NewDelivery, Policies,
-        Store, Submitted,
-    },
+    setup::{ChannelNo, ProviderNo},
+    store::{Attempt, Batch, Change, DeliveryRecord, Lease, LeasedRow, MessageRecord, Policies, Store, Submitted},
     time::Timestamp,
 };
 
 use crate::Bench;
+pub use crate::order::{Order, content, day, in_app, listed, text, to};
 
 /// The channel of most cases.
 pub const MAIL: ChannelNo = ChannelNo(1);
 /// Another channel, which may not repeat.
 pub const SMS: ChannelNo = ChannelNo(2);
+/// A channel whose messages people find in their inbox.
+pub const INBOX: ChannelNo = ChannelNo(3);
 
 /// A node on a bench.
 pub struct World<'a> {
@@ -92,53 +89,7 @@ impl<'a> World<'a> {
 
     /// A request as `order` says, with ids of its own.
     pub fn batch(&self, order: &Order) -> Batch {
-        let account = AccountNo::of_app(order.app);
-        let bucket = account.map_or(0, AccountNo::bucket);
-        let id = self.ids.block(order.to.len() + 1, bucket, self.now).expect("ids");
-        let expires = self.now + order.lives;
-        let page = order.to.iter().enumerate().map(|(n, to)| NewDelivery {
-            id: id.plus(n + 1),
-            recipient: to.clone(),
-            address: if order.skipped.contains(to) { String::new() } else { format!("{to}@example.com") },
-            track: if order.skipped.contains(to) {
-                Track::skipped(Reason::UnknownUser, self.now, expires)
-            } else {
-                Track::ready(self.now + order.due_in, expires)
-            },
-        });
-        Batch {
-            message: Message {
-                id,
-                app: order.app,
-                dialect: Dialect::Cmsi,
-                operation: "send_mail".into(),
-                user: "admin".into(),
-                client: order.client.clone(),
-                priority: order.priority,
-                state: if order.rest.is_empty() { MessageState::Expanded } else { MessageState::Expanding },
-                accepted: self.now,
-                expires,
-            },
-            idempotency: order
-                .key
-                .as_ref()
-                .map(|(key, fingerprint)| Idempotency { key: key.clone(), fingerprint: [*fingerprint; 32] }),
-            admission: order.limits.map(|(hour_max, day_max, fit)| Admission {
-                account: account.expect("an account's").windows(),
-                id,
-                amount: u32::try_from(order.to.len() - order.skipped.len()).expect("few"),
-                hour_max,
-                day_max,
-                day: day(self.now),
-                fit,
-            }),
-            channel: order.channel,
-            content: Arc::new(content(&order.text)),
-            attachments: Arc::new(order.attachments.clone()),
-            page: page.collect(),
-            parcel_max: order.parcel_max,
-            rest: order.rest.clone(),
-        }
+        order.batch(&self.ids, self.now)
     }
 
     /// Submits a request that must be stored; answers the message's id.
@@ -207,6 +158,13 @@ impl<'a> World<'a> {
         self.read(message).await.deliveries.iter().map(|delivery| delivery.track.state).collect()
     }
 
+    /// Cancels a message of which nobody is to follow; answers how many deliveries that ended.
+    pub async fn cancel(&self, message: Id) -> usize {
+        let cancelled = self.store().message_cancel(message, self.now).await.expect("cancels");
+        assert!(!cancelled.unexpanded, "nobody was to follow");
+        cancelled.deliveries
+    }
+
     /// What an account has used of its windows.
     pub async fn used(&self, account: AccountNo) -> Sums {
         self.store().window_used(account.windows(), day(self.now), self.now).await.expect("answers")
@@ -217,107 +175,6 @@ impl<'a> World<'a> {
         let depths = self.store().depths().await.expect("counts");
         depths.iter().find(|depth| depth.channel == channel).map_or(0, |depth| depth.ready)
     }
-}
-
-/// What a request of a case is about.
-#[derive(Clone)]
-pub struct Order {
-    pub app: AppNo,
-    pub channel: ChannelNo,
-    pub priority: Priority,
-    pub to: Vec<String>,
-    pub skipped: Vec<String>,
-    pub due_in: Duration,
-    pub lives: Duration,
-    pub text: String,
-    pub attachments: Vec<Vec<u8>>,
-    pub key: Option<(String, u8)>,
-    pub parcel_max: usize,
-    pub rest: Vec<Addressee>,
-    pub client: String,
-    /// What its account may send in an hour and in a day, and what has to fit; what is not skipped counts.
-    pub limits: Option<(u32, u32, Fit)>,
-}
-
-/// A request to these recipients, due now, for a day.
-pub fn to(recipients: &[&str]) -> Order {
-    Order {
-        app: AppNo(1),
-        channel: MAIL,
-        priority: Priority::Middle,
-        to: recipients.iter().map(|to| (*to).to_owned()).collect(),
-        skipped: Vec::new(),
-        due_in: Duration::ZERO,
-        lives: Duration::from_secs(24 * 60 * 60),
-        text: "a report".into(),
-        attachments: Vec::new(),
-        key: None,
-        parcel_max: PAGE_RECIPIENTS_MAX,
-        rest: Vec::new(),
-        client: String::new(),
-        limits: None,
-    }
-}
-
-impl Order {
-    pub fn app(self, app: u32) -> Self {
-        Self { app: AppNo(app), ..self }
-    }
-
-    pub fn account(self, account: AccountNo) -> Self {
-        Self { app: account.as_app(), ..self }
-    }
-
-    pub fn limits(self, hour_max: u32, day_max: u32, fit: Fit) -> Self {
-        Self { limits: Some((hour_max, day_max, fit)), ..self }
-    }
-
-    pub fn skipped(self, skipped: &[&str]) -> Self {
-        Self { skipped: skipped.iter().map(|who| (*who).to_owned()).collect(), ..self }
-    }
-
-    pub fn channel(self, channel: ChannelNo) -> Self {
-        Self { channel, ..self }
-    }
-
-    pub fn priority(self, priority: Priority) -> Self {
-        Self { priority, ..self }
-    }
-
-    pub fn due_in(self, due_in: Duration) -> Self {
-        Self { due_in, ..self }
-    }
-
-    pub fn lives(self, lives: Duration) -> Self {
-        Self { lives, ..self }
-    }
-
-    pub fn parcel_max(self, parcel_max: usize) -> Self {
-        Self { parcel_max, ..self }
-    }
-
-    pub fn key(self, key: &str, fingerprint: u8) -> Self {
-        Self { key: Some((key.into(), fingerprint)), ..self }
-    }
-}
-
-/// The day of a moment, in UTC.
-pub fn day(now: Timestamp) -> Day {
-    const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
-    let begin = now.ms().div_euclid(DAY_MS) * DAY_MS;
-    Day { begin: Timestamp::from_ms(begin), end: Timestamp::from_ms(begin + DAY_MS) }
-}
-
-pub fn content(text: &str) -> Content {
-    Content::Mail(Mail {
-        from: None,
-        to: vec!["a@example.com".into()],
-        cc: Vec::new(),
-        subject: "鸿雁".into(),
-        body: Body::Text(text.into()),
-        attachments: Vec::new(),
-        date: 1_800_000_000_000,
-    })
 }
 
 /// Mail may be repeated, everything else may not.
@@ -446,41 +303,4 @@ impl Progress for StubProgress {
 
 pub fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A mail to one recipient, due now, for tests and measurements of one store.
-///
-/// # Errors
-/// When the ids have run ahead of `now`.
-pub fn sample(ids: &IdSource, now: Timestamp, text: &str) -> Result<Batch, IdsExhausted> {
-    let id = ids.block(2, 0, now)?;
-    let expires = now + Duration::from_secs(86_400);
-    let address = "someone@example.com".to_owned();
-    Ok(Batch {
-        message: Message {
-            id,
-            app: AppNo(1),
-            dialect: Dialect::Cmsi,
-            operation: "send_mail".into(),
-            user: "admin".into(),
-            client: String::new(),
-            priority: Priority::Middle,
-            state: MessageState::Expanded,
-            accepted: now,
-            expires,
-        },
-        idempotency: None,
-        admission: None,
-        channel: MAIL,
-        content: Arc::new(content(text)),
-        attachments: Arc::default(),
-        page: vec![NewDelivery {
-            id: id.plus(1),
-            recipient: address.clone(),
-            address,
-            track: Track::ready(now, expires),
-        }],
-        parcel_max: PAGE_RECIPIENTS_MAX,
-        rest: Vec::new(),
-    })
 }

@@ -16,14 +16,14 @@ use hongyan_core::{
     content::{Body, Content, Mail},
     delivery::{Policy, Repeat, State, Track},
     id::{Id, IdSource},
-    message::{Dialect, Message, MessageState, Priority},
+    message::{Dialect, Label, Message, MessageState, Priority},
     outcome::{Fault, Outcome, Receipts, Verdict},
     ports::{Desk, NoProgress},
     retry::RetrySchedule,
     setup::{
         self, AppNo, CaptureProvider, ChannelKind, ChannelNo, Provider, ProviderKind, ProviderNo, Settings, Setup,
     },
-    store::{Batch, NewDelivery, Store},
+    store::{Batch, Lot, NewDelivery, Store, Way},
     time::{Clock, SystemClock},
 };
 use hongyan_delivery::{DeliveryMetrics, Dispatcher, DispatcherDeps, recovery_policies};
@@ -242,6 +242,12 @@ impl Bench {
             attachments: vec![],
             date: now.ms(),
         });
+        let delivery = NewDelivery {
+            id: id.plus(1),
+            recipient: "a@b.com".into(),
+            address: "a@b.com".into(),
+            track: Track::ready(now, expires),
+        };
         let batch = Batch {
             message: Message {
                 id,
@@ -252,6 +258,7 @@ impl Bench {
                 client: String::new(),
                 priority,
                 state: MessageState::Expanded,
+                label: Label::default(),
                 accepted: now,
                 expires,
             },
@@ -260,14 +267,8 @@ impl Bench {
             channel: ChannelNo(channel),
             content: Arc::new(content),
             attachments: Arc::default(),
-            page: vec![NewDelivery {
-                id: id.plus(1),
-                recipient: "a@b.com".into(),
-                address: "a@b.com".into(),
-                track: Track::ready(now, expires),
-            }],
-            parcel_max: 1,
-            rest: vec![],
+            page: vec![Lot { way: Way { channel: ChannelNo(channel), parcel_max: 1 }, deliveries: vec![delivery] }],
+            rest: None,
         };
         self.store.submit(batch, now).await.expect("stored");
         id
