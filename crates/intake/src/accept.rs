@@ -102,6 +102,15 @@ impl Intake {
         self.deps.clock.now()
     }
 
+    /// Says that there may be an audience to expand: a message was hastened.
+    pub fn wake_expander(&self) {
+        self.expander.wake();
+    }
+
+    pub(crate) fn store(&self) -> &dyn Store {
+        &*self.deps.store
+    }
+
     /// An id that belongs to nothing, for replies that need one although nothing was stored.
     pub fn fresh_id(&self) -> Option<Id> {
         self.deps.ids.block(1, 0, self.now()).ok()
@@ -196,8 +205,8 @@ impl Intake {
         let expires = now + limits::TIME_TO_LIVE;
         let parcel_max = if is_for_each { 1 } else { setup.call_recipients_max(&submission.channel) };
         let way = Way { channel: submission.channel.no, parcel_max };
-        let rest = (!later.is_empty())
-            .then(|| Rest { due: now, who: Who::Listed(vec![Listed { way, addressees: later }]) });
+        let rest =
+            (!later.is_empty()).then(|| Rest { due: now, who: Who::Listed(vec![Listed { way, addressees: later }]) });
         let admission = account.zip(submission.windows).map(|(account, windows)| Admission {
             account: account.windows(),
             id,

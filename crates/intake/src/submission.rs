@@ -8,7 +8,7 @@ use std::{
 
 use hongyan_core::{
     address::{Address, Mailbox},
-    content::{Agent, Attachment, Body, Content, Mail, Notice, Sender, Text, secret_place},
+    content::{Agent, Attachment, Body, Content, Form, InApp, Mail, Notice, Sender, Text, secret_place},
     delivery::Reason,
     id::Id,
     message::{Dialect, Idempotency, Priority},
@@ -91,6 +91,12 @@ pub enum Draft {
     Text(Text),
     /// A notice.
     Notice(NoticeDraft),
+    /// The fields of an official account's own template.
+    Form(Form),
+    /// An item of the in-app inbox; its label is the message's.
+    InApp(InApp),
+    /// Any JSON object, for a webhook.
+    Object(serde_json::Map<String, serde_json::Value>),
 }
 
 /// A notice before it is stored.
@@ -217,6 +223,9 @@ impl Draft {
             Self::Mail(mail) => Ok(mail.render(resolved, now)),
             Self::Mails(mail) => Ok(mail.render(&Resolved::default(), now)),
             Self::Text(text) => Ok((Content::Text(text), Vec::new())),
+            Self::Form(form) => Ok((Content::Form(form), Vec::new())),
+            Self::InApp(item) => Ok((Content::InApp(item), Vec::new())),
+            Self::Object(object) => Ok((Content::Object(object), Vec::new())),
             Self::Notice(draft) => {
                 let NoticeDraft { mut notice, agent_secret } = draft;
                 if let Some(secret) = agent_secret {
