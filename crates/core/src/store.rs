@@ -215,7 +215,8 @@ pub trait Messages: Send + Sync {
         now: Timestamp,
     ) -> StoreResult<Vec<Expansion>>;
 
-    /// Messages that wait for a time after `now`: the first to come first, from `after` on, at most `limit`.
+    /// Messages whose later pages wait for a time after `now`: the first to come first, in the order of their times and ids, from
+    /// `after` on, at most `limit`. On many nodes: those of all of them.
     async fn scheduled(
         &self,
         filter: ScheduledFilter,
@@ -224,11 +225,12 @@ pub trait Messages: Send + Sync {
         now: Timestamp,
     ) -> StoreResult<Vec<Scheduled>>;
 
-    /// Makes a message that waits for its time fire now, and its deliveries that wait untried for a later time due now; answers
-    /// whether there was anything to hasten.
+    /// Makes a message that waits for its time fire now: its time is from then on that of its acceptance, so that it is no longer
+    /// scheduled. Its deliveries that were never claimed (lease 0) and wait for a later time become due at `now`. Answers whether
+    /// there was anything to hasten, which there is not where all of it is due already, done, cancelled or unknown.
     async fn message_hasten(&self, id: Id, now: Timestamp) -> StoreResult<bool>;
 
-    /// Messages of `app` under this businessId, the newest first, those before `before`, at most `limit`.
+    /// Messages of `app` under this businessId, the newest first (by id), those before `before`, at most `limit`.
     async fn messages_of_business(
         &self,
         app: AppNo,
@@ -309,10 +311,13 @@ pub trait Declarations: Send + Sync {
     /// Everything declared, but for people, with its version.
     async fn declarations(&self) -> StoreResult<(i64, Vec<Declaration>)>;
 
-    /// Applies a plan; answers whether anything was done (a plan whose hash is the last applied one does nothing).
+    /// Applies a plan; answers whether anything was done (a plan whose hash is the last applied one does nothing). A plan whose
+    /// directory has a fault ([`DirectoryReport::faults`]) is refused as a [`StoreError::Conflict`] that names it, and nothing of it is
+    /// done.
     async fn plan_apply(&self, plan: PlanChange) -> StoreResult<bool>;
 
-    /// Changes what is declared; `false` where something has changed since the version that it goes out from.
+    /// Changes what is declared; `false` where something has changed since the version that it goes out from, and then nothing of it
+    /// is done. What was removed and is declared again has a new number.
     async fn declare(&self, change: DeclarationChange) -> StoreResult<bool>;
 
     /// The people with these codes, in any order; unknown codes are left out.
@@ -328,7 +333,8 @@ pub trait Declarations: Send + Sync {
 /// People, and what they belong to ([`crate::directory`]).
 #[async_trait]
 pub trait Directory: Send + Sync {
-    /// The people who are reached under one of these mail addresses (whose case does not count) or phone numbers.
+    /// The people, disabled ones too, who are reached under one of these mail addresses (whose case, of ASCII, does not count) or
+    /// phone numbers, each once. Nobody is reached under an empty one.
     async fn users_reached(&self, emails: Vec<String>, phones: Vec<String>) -> StoreResult<Vec<User>>;
 
     /// People, disabled ones too, in the order of their codes, those after `after`, at most `limit`.
@@ -347,7 +353,8 @@ pub trait Directory: Send + Sync {
     async fn groups_below(&self, groups: Vec<GroupNo>) -> StoreResult<Vec<GroupNo>>;
 
     /// The members, disabled ones too, of these groups (in the order of their numbers), group by group, each group's in the order
-    /// of their codes, those after `after`, at most `limit`. Who belongs to several of them comes with each.
+    /// of their codes, those after `after` (who need not be a member any more), at most `limit`. Who belongs to several of them comes
+    /// with each.
     async fn members(
         &self,
         groups: Vec<GroupNo>,
@@ -356,7 +363,7 @@ pub trait Directory: Send + Sync {
     ) -> StoreResult<Vec<Member>>;
 
     /// Changes the directory in one commit; where there is a fault, or where `dry` says so, nothing is done. Whoever becomes
-    /// enabled or disabled does so at `now`.
+    /// enabled or disabled does so at `now`. Whether departments form a tree is judged as they are after the whole change.
     async fn directory_change(&self, change: DirectoryChange, dry: bool, now: Timestamp)
     -> StoreResult<DirectoryReport>;
 }
@@ -367,8 +374,8 @@ pub trait Inboxes: Send + Sync {
     /// Puts items into inboxes; what is there already stays as it is.
     async fn inbox_put(&self, items: Vec<NewItem>) -> StoreResult<()>;
 
-    /// What a person finds, the newest first, those before `before`, at most `limit`: their own items, and broadcasts that fired
-    /// while they were there and enabled.
+    /// What a person finds, the newest first (by id), those before `before`, at most `limit`: their own items, and broadcasts that
+    /// fired while they were there and enabled.
     async fn inbox(
         &self,
         user: String,
@@ -380,10 +387,11 @@ pub trait Inboxes: Send + Sync {
     /// How many items a person has not read, those put away left out.
     async fn inbox_unread(&self, user: String) -> StoreResult<u64>;
 
-    /// Marks items of a person; answers those that this changed. What is not theirs is left alone.
+    /// Marks items of a person; answers those that this changed, in any order. What is not theirs, or was deleted, is left alone.
     async fn inbox_mark(&self, user: String, which: Which, mark: Mark, now: Timestamp) -> StoreResult<Vec<Marked>>;
 
-    /// Items that came to these people after the moment that each is named with, the oldest first, at most `limit` each. A moment may
+    /// Items that came to these people after the moment that each is named with, the oldest first (by when they came, then by id), at
+    /// most `limit` each; deleted ones are left out. A moment may
     /// be named again and items seen again: what one node puts may be seen a little later by another.
     async fn inbox_news(&self, readers: Vec<(String, Timestamp)>, limit: usize) -> StoreResult<Vec<(String, InboxItem)>>;
 
