@@ -8,6 +8,7 @@
 //! | [`dkim`] | signs those bytes |
 //! | [`smtp`] | hands them to an SMTP server: sessions, their pool, and what each reply means |
 //! | [`capture`] | keeps them instead of sending them |
+//! | [`inbox`] | puts them into the inboxes of their readers |
 //! | [`aliyun`] | SMS of Alibaba Cloud |
 //! | [`tencent`] | SMS and voice of Tencent Cloud |
 //! | [`wecom`] | texts of a WeCom app |
@@ -23,9 +24,11 @@ use hongyan_core::{
     id::IdSource,
     ports::Sealer,
     setup::{Provider, ProviderKind},
-    store::{AccessTokens, Captures},
+    store::{AccessTokens, Captures, Inboxes},
     time::Clock,
 };
+
+use tokio::sync::Notify;
 
 pub mod aliyun;
 pub mod capture;
@@ -33,6 +36,7 @@ mod cloud;
 pub mod dkim;
 mod error;
 pub mod http;
+pub mod inbox;
 pub mod mail;
 pub mod smtp;
 pub mod tencent;
@@ -45,6 +49,7 @@ mod weixin;
 pub use aliyun::Aliyun;
 pub use capture::Capture;
 pub use error::OpenError;
+pub use inbox::Inbox;
 pub use smtp::{Smtp, Timeouts};
 pub use tencent::{TencentSms, TencentVoice};
 pub use test::Test;
@@ -58,6 +63,10 @@ pub struct Deps {
     pub captures: Arc<dyn Captures>,
     /// The ids of captures.
     pub ids: Arc<IdSource>,
+    /// Where the items of the inbox are kept.
+    pub inboxes: Arc<dyn Inboxes>,
+    /// Told after items were put there: readers of this node are shown them at once.
+    pub news: Arc<Notify>,
     /// Now.
     pub clock: Arc<dyn Clock>,
     /// Where the access tokens of all nodes are.
@@ -75,6 +84,10 @@ pub fn open(provider: &Provider, deps: &Deps) -> Result<Arc<dyn Channel>, OpenEr
         ProviderKind::Capture(keys) => {
             let Deps { captures, ids, clock, .. } = deps.clone();
             Ok(Arc::new(Capture::new(&provider.code, keys, captures, ids, clock)?))
+        }
+        ProviderKind::Inbox => {
+            let Deps { inboxes, news, clock, .. } = deps.clone();
+            Ok(Arc::new(Inbox::new(inboxes, news, clock)))
         }
         ProviderKind::Smtp(keys) => Ok(Arc::new(Smtp::new(keys, Timeouts::default(), Arc::clone(&deps.clock))?)),
         ProviderKind::Aliyun(keys) => {

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use hongyan_channels::Deps;
 use hongyan_core::{
     id::{Id, IdSource},
-    setup::{Channel, ProviderKind, Setup},
-    store::{AccessTokens, Capture, Captures, StoreError, StoreResult},
+    inbox::{InboxFilter, InboxItem, InboxToken, Mark, Marked, NewItem, Which},
+    setup::{Channel, ChannelKind, ProviderKind, Setup},
+    store::{AccessTokens, Capture, Captures, Inboxes, StoreError, StoreResult},
     time::{SystemClock, Timestamp},
     token::{KeptToken, TokenTurn},
 };
@@ -34,6 +35,8 @@ pub fn plan(plan: &Plan, exists: bool) -> anyhow::Result<()> {
     let setup = stored::preview(Vec::new(), &change.declarations, &vault)?;
     let deps = Deps {
         captures: Arc::new(Nowhere),
+        inboxes: Arc::new(Nowhere),
+        news: Arc::default(),
         ids: Arc::new(IdSource::new(0, None)),
         clock: Arc::new(SystemClock),
         tokens: Arc::new(Nowhere),
@@ -56,13 +59,22 @@ pub fn providers(setup: &Setup, deps: &Deps) -> anyhow::Result<()> {
             let (kind, code) = (channel.kind.as_str(), &provider.code);
             ensure!(
                 provider.kind.serves(channel.kind),
-                "channel {:?}: provider {code:?} sends no {kind}",
-                channel.code
+                "channel {:?}: provider {code:?} sends no {kind}{}",
+                channel.code,
+                not_yet(channel.kind)
             );
         }
         one_account(setup, channel)?;
     }
     Ok(())
+}
+
+/// What more there is to say of a channel's kind that no provider serves but those for development.
+const fn not_yet(kind: ChannelKind) -> &'static str {
+    match kind {
+        ChannelKind::Robot | ChannelKind::Webhook => ": only providers of kind capture and test do, so far",
+        _ => "",
+    }
 }
 
 /// Refuses a second official account in a channel. An openid is of one account, so that whoever a channel reaches by one it
@@ -82,7 +94,7 @@ fn one_account(setup: &Setup, channel: &Channel) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Where a provider that is only looked at would keep its captures and tokens.
+/// Where a provider that is only looked at would keep its captures, items and tokens.
 struct Nowhere;
 
 #[async_trait]
@@ -98,6 +110,37 @@ impl Captures for Nowhere {
 
 fn nowhere() -> StoreError {
     StoreError::Gone("nothing is sent while a plan is checked".to_owned())
+}
+
+#[async_trait]
+impl Inboxes for Nowhere {
+    async fn inbox_put(&self, _: Vec<NewItem>) -> StoreResult<()> {
+        Err(nowhere())
+    }
+
+    async fn inbox(&self, _: String, _: InboxFilter, _: Option<Id>, _: usize) -> StoreResult<Vec<InboxItem>> {
+        Err(nowhere())
+    }
+
+    async fn inbox_unread(&self, _: String) -> StoreResult<u64> {
+        Err(nowhere())
+    }
+
+    async fn inbox_mark(&self, _: String, _: Which, _: Mark, _: Timestamp) -> StoreResult<Vec<Marked>> {
+        Err(nowhere())
+    }
+
+    async fn inbox_news(&self, _: Vec<(String, Timestamp)>, _: usize) -> StoreResult<Vec<(String, InboxItem)>> {
+        Err(nowhere())
+    }
+
+    async fn inbox_token_add(&self, _: InboxToken, _: [u8; 32], _: Timestamp) -> StoreResult<()> {
+        Err(nowhere())
+    }
+
+    async fn inbox_token_find(&self, _: [u8; 32], _: Timestamp) -> StoreResult<Option<InboxToken>> {
+        Err(nowhere())
+    }
 }
 
 #[async_trait]
@@ -132,6 +175,27 @@ mod tests {
         }
         let read = Plan::parse(&text).expect("a plan");
         plan(&read, false).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_kind_of_channel_has_its_providers() {
+        let checked = |kind: &str, provider: &str| {
+            let provider = format!("[[provider]]\ncode = \"p\"\nkind = \"{provider}\"\n");
+            let channel = format!("[[channel]]\ncode = \"c\"\nkind = \"{kind}\"\nproviders = [\"p\"]\n");
+            plan(&Plan::parse(&format!("{provider}{channel}"))?, false)
+        };
+        for kind in ["inbox", "robot", "webhook", "mail"] {
+            for provider in ["capture", "test"] {
+                assert!(checked(kind, provider).is_ok(), "{kind} by {provider}");
+            }
+        }
+        assert!(checked("inbox", "inbox").is_ok());
+        let why = |kind| checked(kind, "inbox").expect_err("refused").to_string();
+        assert_eq!(why("mail"), "channel \"c\": provider \"p\" sends no mail");
+        for kind in ["robot", "webhook"] {
+            assert!(why(kind).ends_with("only providers of kind capture and test do, so far"), "{}", why(kind));
+        }
+        assert!(checked("fax", "capture").is_err());
     }
 
     #[test]

@@ -15,6 +15,7 @@ use hongyan_core::{
 };
 
 use crate::{
+    inbox,
     parcels::{MESSAGE, NOW, PATIENT, id, parcel, parcel_with, provider, send, shown},
     sink::{Script, Sink},
     token::{Seal, Vault},
@@ -22,7 +23,7 @@ use crate::{
 };
 
 #[derive(Default)]
-struct Shelf {
+pub struct Shelf {
     kept: Mutex<Vec<Capture>>,
     is_broken: bool,
 }
@@ -42,9 +43,11 @@ impl Captures for Shelf {
     }
 }
 
-fn deps(shelf: Arc<Shelf>) -> Deps {
+pub fn deps(shelf: Arc<Shelf>) -> Deps {
     Deps {
         captures: shelf,
+        inboxes: Arc::new(inbox::Shelf::default()),
+        news: Arc::default(),
         ids: Arc::new(IdSource::new(1, None)),
         clock: Arc::new(ManualClock::at(NOW)),
         tokens: Arc::new(Vault::default()),

@@ -7,6 +7,7 @@ mod dkim;
 mod failures;
 mod fake;
 mod http;
+mod inbox;
 mod injection;
 mod judge;
 mod message;

@@ -27,6 +27,8 @@ pub struct Provider {
 pub enum ProviderKind {
     /// Takes everything, sends nothing and keeps what would have been sent.
     Capture(CaptureProvider),
+    /// The in-app inbox, which is this store's own.
+    Inbox,
     /// An SMTP server.
     Smtp(Box<SmtpProvider>),
     /// Sends nothing and tells a test's server what would have been sent.
@@ -50,14 +52,19 @@ impl ProviderKind {
             Self::Capture(keys) => &keys.sender,
             Self::Smtp(keys) => &keys.sender,
             Self::Test(keys) => &keys.sender,
-            Self::Wecom(_) | Self::Wechat(_) | Self::Aliyun(_) | Self::Tencent(_) | Self::TencentVoice(_) => "",
+            Self::Inbox
+            | Self::Wecom(_)
+            | Self::Wechat(_)
+            | Self::Aliyun(_)
+            | Self::Tencent(_)
+            | Self::TencentVoice(_) => "",
         }
     }
 
     /// How many recipients one call may carry (`contracts/providers.md` 1.2, 2, 3.1, 3.2, 9.3).
     pub const fn call_recipients_max(&self) -> usize {
         match self {
-            Self::Capture(_) | Self::Smtp(_) | Self::Test(_) | Self::Wecom(_) => limits::PAGE_RECIPIENTS_MAX,
+            Self::Capture(_) | Self::Inbox | Self::Smtp(_) | Self::Test(_) | Self::Wecom(_) => limits::PAGE_RECIPIENTS_MAX,
             Self::Tencent(_) => 200,
             // Each number is a call of its own: a call for many has one verdict for all of them.
             Self::Wechat(_) | Self::Aliyun(_) | Self::TencentVoice(_) => 1,
@@ -68,6 +75,7 @@ impl ProviderKind {
     pub const fn serves(&self, kind: ChannelKind) -> bool {
         match self {
             Self::Capture(_) | Self::Test(_) => true,
+            Self::Inbox => matches!(kind, ChannelKind::Inbox),
             Self::Smtp(_) => matches!(kind, ChannelKind::Mail),
             Self::Wecom(_) => matches!(kind, ChannelKind::Wecom),
             Self::Wechat(_) => matches!(kind, ChannelKind::Wechat),

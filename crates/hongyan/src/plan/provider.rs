@@ -19,8 +19,8 @@ use crate::vault::Vault;
 pub struct ProviderPlan {
     /// Its code.
     pub code: String,
-    /// `smtp`; `wecom` (an app of WeCom); `wechat` (an official account); `aliyun` or `tencent` (SMS); `tencent_voice`; `capture`
-    /// (takes everything, sends nothing, keeps what would have been sent); or `test` (for trying out faults
+    /// `smtp`; `wecom` (an app of WeCom); `wechat` (an official account); `aliyun` or `tencent` (SMS); `tencent_voice`; `inbox`
+    /// (the in-app inbox, which has no keys of its own); `capture` (takes everything, sends nothing, keeps what would have been sent); or `test` (for trying out faults
     /// and load: sends nothing, tells a server of the test).
     pub kind: String,
     /// Whether it is used.
@@ -372,7 +372,8 @@ struct Key {
     is_needed: bool,
 }
 
-const KINDS: [&str; 8] = ["smtp", "wecom", "wechat", "aliyun", "tencent", "tencent_voice", "capture", "test"];
+const KINDS: [&str; 9] =
+    ["smtp", "wecom", "wechat", "aliyun", "tencent", "tencent_voice", "inbox", "capture", "test"];
 
 /// A URL that a path is added to.
 pub(super) fn http_url(text: &str) -> anyhow::Result<()> {
@@ -396,6 +397,8 @@ mod tests {
     fn every_kind_has_keys_of_its_own() {
         for (keys, why) in [
             ("kind = \"capture\"", ""),
+            ("kind = \"inbox\"", ""),
+            ("kind = \"inbox\"\nhost = \"h\"", "host belongs to kind smtp"),
             ("kind = \"smtp\"\nhost = \"h\"\nsender = \"a@example.com\"", ""),
             ("kind = \"test\"", ""),
             ("kind = \"test\"\nurl = \"\"\nrepeat = \"at_most_once\"\ndelay = \"0s\"", ""),

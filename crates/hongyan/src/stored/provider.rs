@@ -40,6 +40,7 @@ pub(super) fn provider(declared: &Declaration, vault: &Vault) -> anyhow::Result<
         max_in_flight: plan.max_in_flight,
         kind: match plan.kind.as_str() {
             "capture" => ProviderKind::Capture(CaptureProvider { sender: local_sender(plan.sender) }),
+            "inbox" => ProviderKind::Inbox,
             "test" => ProviderKind::Test(test(plan)),
             "smtp" => ProviderKind::Smtp(Box::new(smtp(plan, vault)?)),
             "wecom" => ProviderKind::Wecom(wecom(plan, vault)?),
