@@ -8,26 +8,23 @@ use std::{
 };
 
 use hongyan_core::{
-    account::AccountNo,
-    address::Mailbox,
     cap::{Cap, Draw, Drawn},
     delivery::{State, Track},
-    id::{Id, IdSource, IdsExhausted, bucket_of_key},
-    limits,
-    message::{Label, Message, MessageState},
-    ports::{SealError, Sealer},
-    quota::{self, Admission},
-    setup::{AppNo, Channel, ChannelNo, CurrentSetup, Setup, User},
-    store::{Addressee, Batch, Listed, Lot, MessageRecord, Rest, Store, StoreError, Submitted, Way, Who},
+    id::{Id, IdSource},
+    message::Label,
+    ports::Sealer,
+    setup::{AppNo, Channel, ChannelNo, CurrentSetup, User},
+    store::{Addressee, Batch, MessageRecord, Store, StoreError, Submitted, Who},
     time::{Clock, Timestamp},
 };
 
 use crate::{
+    batch::{Part, Press, Request},
     expand::Expander,
     metrics::IntakeMetrics,
-    page::deliveries,
     receipt::{self, Receipt, RecipientOutcome},
-    submission::{Draft, Resolved, Submission},
+    refusal::Refusal,
+    submission::{Resolved, Submission},
     waiting::Waiting,
     wire::Room,
 };
@@ -59,26 +56,6 @@ pub struct Intake {
     deps: IntakeDeps,
     expander: Arc<Expander>,
     room: Room,
-}
-
-/// Why a submission was not accepted. Nothing was stored, except where a [`StoreError`] says that it cannot know.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The idempotency key came before with another request.
-    #[error("the idempotency key was used before with another request")]
-    KeyReused,
-    /// The node's ids have run ahead of its clock.
-    #[error(transparent)]
-    Ids(#[from] IdsExhausted),
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The account's limits have no room for it.
-    #[error("over the account's limits")]
-    OverLimit(quota::Refusal),
-    /// A secret in the content cannot be sealed.
-    #[error("a secret cannot be sealed: {0}")]
-    Seal(#[from] SealError),
 }
 
 impl Intake {
@@ -145,99 +122,60 @@ impl Intake {
     ) -> Result<Receipt, Refusal> {
         let began = Instant::now();
         let shared = std::mem::take(&mut resolved.shared);
-        let (dialect, channel) = (submission.dialect, Arc::clone(&submission.channel));
+        let channels = [Arc::clone(&submission.channel)];
+        let channel = submission.channel.no;
         let now = self.now();
         let key = submission.idempotency.as_ref().map(|idempotency| (submission.app, idempotency.key.clone()));
-        let batch = self.batch(submission, resolved, now)?;
+        let batch = self.batch(request(submission, resolved), now)?;
         let id = batch.message.id;
         let waiter = Waiter::new(&batch, patience);
-        let ticket = waiter.expected().and_then(|n| self.deps.waiting.register(id, channel.no, n, now + patience));
+        let ticket = waiter.expected().and_then(|n| self.deps.waiting.register(id, channel, n, now + patience));
         let expanding = batch.rest.is_some();
 
+        if let Some(first) = self.submit(batch, &channels, began, now).await? {
+            drop(ticket);
+            return self.replay(first, channel, key, &shared, patience).await;
+        }
+        let settled = match ticket {
+            Some(ticket) => ticket.wait(patience).await,
+            None => HashMap::new(),
+        };
+        let receipt = if expanding && settled.values().any(|track| track.state.is_failure()) {
+            receipt_of(self.record(id).await?)
+        } else {
+            waiter.receipt(id, &settled)
+        };
+        Ok(self.keep(key, receipt.with_shared(&shared)).await)
+    }
+
+    /// The request as one batch, by the newest setup.
+    pub(crate) fn batch(&self, request: Request, now: Timestamp) -> Result<Batch, Refusal> {
+        let setup = self.deps.setup.get();
+        Press { ids: &self.deps.ids, setup: &setup, sealer: &*self.deps.sealer }.batch(request, now)
+    }
+
+    /// Stores a batch, for `channels`; answers the message to which the same request led before, if it did.
+    pub(crate) async fn submit(
+        &self,
+        batch: Batch,
+        channels: &[Arc<Channel>],
+        began: Instant,
+        now: Timestamp,
+    ) -> Result<Option<Id>, Refusal> {
+        let dialect = batch.message.dialect;
+        let is_more = batch.rest.as_ref().is_some_and(|rest| rest.due <= now);
         match self.deps.store.submit(batch, now).await? {
             Submitted::KeyReused => Err(Refusal::KeyReused),
             Submitted::OverLimit(refusal) => Err(Refusal::OverLimit(refusal)),
-            Submitted::Seen(first) => {
-                drop(ticket);
-                self.replay(first, channel.no, key, &shared, patience).await
-            }
+            Submitted::Seen(first) => Ok(Some(first)),
             Submitted::Stored => {
-                self.deps.metrics.accepted(dialect, &channel.code, began.elapsed());
-                if expanding {
+                self.deps.metrics.accepted(dialect, channels, began.elapsed());
+                if is_more {
                     self.expander.wake();
                 }
-                let settled = match ticket {
-                    Some(ticket) => ticket.wait(patience).await,
-                    None => HashMap::new(),
-                };
-                let receipt = if expanding && settled.values().any(|track| track.state.is_failure()) {
-                    receipt_of(self.record(id).await?)
-                } else {
-                    waiter.receipt(id, &settled)
-                };
-                Ok(self.keep(key, receipt.with_shared(&shared)).await)
+                Ok(None)
             }
         }
-    }
-
-    /// The request as one batch: message, first page, content, key.
-    fn batch(&self, submission: Submission, resolved: Resolved, now: Timestamp) -> Result<Batch, Refusal> {
-        let setup = self.deps.setup.get();
-        let mut draft = submission.draft;
-        let is_for_each = matches!(draft, Draft::Mails(_));
-        if let Draft::Mail(mail) | Draft::Mails(mail) = &mut draft
-            && mail.from.is_none()
-        {
-            mail.from = sender_of(&setup, &submission.channel);
-        }
-        let account = AccountNo::of_app(submission.app);
-        let bucket = match (account, &submission.idempotency) {
-            (Some(account), _) => account.bucket(),
-            (None, Some(key)) => bucket_of_key(submission.app, &key.key),
-            (None, None) => self.deps.ids.home(),
-        };
-        let first_page = (resolved.to.len() + resolved.cc.len()).min(limits::PAGE_RECIPIENTS_MAX);
-        let id = self.deps.ids.block(1 + first_page, bucket, now)?;
-        let (content, attachments) = draft.render(&resolved, id, now, &*self.deps.sealer)?;
-        let mut addressees: Vec<Addressee> = resolved.to.into_iter().chain(resolved.cc).collect();
-        let sent = addressees.iter().filter(|addressee| addressee.skipped.is_none()).count();
-        let later = addressees.split_off(first_page);
-        let expires = now + limits::TIME_TO_LIVE;
-        let parcel_max = if is_for_each { 1 } else { setup.call_recipients_max(&submission.channel) };
-        let way = Way { channel: submission.channel.no, parcel_max };
-        let rest =
-            (!later.is_empty()).then(|| Rest { due: now, who: Who::Listed(vec![Listed { way, addressees: later }]) });
-        let admission = account.zip(submission.windows).map(|(account, windows)| Admission {
-            account: account.windows(),
-            id,
-            amount: u32::try_from(sent).unwrap_or(u32::MAX),
-            hour_max: windows.per_hour,
-            day_max: windows.per_day,
-            day: windows.day,
-            fit: windows.fit,
-        });
-        Ok(Batch {
-            message: Message {
-                id,
-                app: submission.app,
-                dialect: submission.dialect,
-                operation: submission.operation.to_owned(),
-                user: submission.user,
-                client: submission.client,
-                priority: submission.priority,
-                state: if rest.is_none() { MessageState::Expanded } else { MessageState::Expanding },
-                label: Label::default(),
-                accepted: now,
-                expires,
-            },
-            idempotency: submission.idempotency,
-            admission,
-            channel: submission.channel.no,
-            content: Arc::new(content),
-            attachments: Arc::new(attachments),
-            page: vec![Lot { way, deliveries: deliveries(addressees, id.plus(1), now, expires) }],
-            rest,
-        })
     }
 
     /// Answers a repeated request as the first was answered; where the first has no answer yet, by waiting as it does.
@@ -292,11 +230,22 @@ impl Intake {
     }
 }
 
-/// Who a mail of `channel` is from that names nobody: the sender of the first provider that is in use. Settled at acceptance, so
-/// that a try by another provider, or after a change of the plan, sends the same bytes with the same Message-ID.
-fn sender_of(setup: &Setup, channel: &Channel) -> Option<Mailbox> {
-    let provider = channel.providers.iter().filter_map(|no| setup.provider(*no)).find(|provider| provider.enabled)?;
-    Mailbox::parse(provider.kind.sender()).ok()
+/// A request that goes by one channel, now, to recipients who are known.
+fn request(submission: Submission, to: Resolved) -> Request {
+    Request {
+        app: submission.app,
+        dialect: submission.dialect,
+        operation: submission.operation,
+        user: submission.user,
+        client: submission.client,
+        priority: submission.priority,
+        windows: submission.windows,
+        label: Label::default(),
+        idempotency: submission.idempotency,
+        due: None,
+        parts: vec![Part { channel: submission.channel, draft: submission.draft, to }],
+        people: None,
+    }
 }
 
 /// How many deliveries of a message are still to come.
@@ -338,14 +287,15 @@ impl Waiter {
             };
             a.skipped.map(outcome)
         };
-        let later = match batch.rest.as_ref().map(|rest| &rest.who) {
-            Some(Who::Listed(lists)) => lists.first().map_or(&[][..], |listed| &listed.addressees),
+        let lists = match batch.rest.as_ref().map(|rest| &rest.who) {
+            Some(Who::Listed(lists)) => &lists[..],
             _ => &[],
         };
+        let later = || lists.iter().flat_map(|listed| &listed.addressees);
         Self {
             page: batch.deliveries().map(|d| (d.id, d.recipient.clone(), d.address.clone(), d.track)).collect(),
-            rest: later.len(),
-            rest_skipped: later.iter().filter_map(skipped).collect(),
+            rest: later().count(),
+            rest_skipped: later().filter_map(skipped).collect(),
             patient: !patience.is_zero(),
         }
     }

@@ -11,19 +11,22 @@
 
 mod accept;
 mod account;
+mod batch;
 mod expand;
+mod gather;
 mod metrics;
 mod page;
 mod password;
 mod poll;
 mod post;
 mod receipt;
+mod refusal;
 mod submission;
 pub mod template;
 mod waiting;
 pub mod wire;
 
-pub use accept::{Intake, IntakeDeps, Refusal};
+pub use accept::{Intake, IntakeDeps};
 pub use account::{AccountBook, AccountError, LIMIT_MAX, NewAccount, PER_DAY, PER_HOUR, WithPassword, account_name};
 pub use expand::Expander;
 pub use metrics::IntakeMetrics;
@@ -31,5 +34,6 @@ pub use password::{PASSWORD_BYTES_MAX, PasswordError, Passwords, generate_passwo
 pub use poll::OutcomePoller;
 pub use post::{LookUp, Post, PostPart, PostTo, Posted};
 pub use receipt::{Receipt, RecipientOutcome};
+pub use refusal::Refusal;
 pub use submission::{Audience, Draft, MailDraft, NoticeDraft, Resolved, Submission, Target, Windows};
 pub use waiting::Waiting;

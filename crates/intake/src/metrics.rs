@@ -1,8 +1,8 @@
 //! What intake counts: accepted messages by dialect and channel, and how long accepting took.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use hongyan_core::message::Dialect;
+use hongyan_core::{message::Dialect, setup::Channel};
 use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, histogram::Histogram},
@@ -34,9 +34,12 @@ impl IntakeMetrics {
         metrics
     }
 
-    pub(crate) fn accepted(&self, dialect: Dialect, channel: &str, took: Duration) {
+    /// Counts a message, once for each of its channels.
+    pub(crate) fn accepted(&self, dialect: Dialect, channels: &[Arc<Channel>], took: Duration) {
         self.accept_seconds.observe(took.as_secs_f64());
-        let labels = AcceptedLabels { dialect: dialect.as_str().to_owned(), channel: channel.to_owned() };
-        self.accepted.get_or_create(&labels).inc();
+        for channel in channels {
+            let labels = AcceptedLabels { dialect: dialect.as_str().to_owned(), channel: channel.code.clone() };
+            self.accepted.get_or_create(&labels).inc();
+        }
     }
 }

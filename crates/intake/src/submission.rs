@@ -180,13 +180,13 @@ impl Audience {
 }
 
 /// Where a person of the directory is reached, or why there is no such place.
-fn address_of(kind: ChannelKind, user: Option<&User>) -> Result<Address, Reason> {
+pub(crate) fn address_of(kind: ChannelKind, user: Option<&User>) -> Result<Address, Reason> {
     let user = user.filter(|user| user.enabled).ok_or(Reason::UnknownUser)?;
     Address::of(kind, user).map_err(|_| Reason::NoAddress)
 }
 
 /// An addressee, with what makes them the same as another.
-fn addressee(recipient: String, found: Result<Address, Reason>) -> (String, Addressee) {
+pub(crate) fn addressee(recipient: String, found: Result<Address, Reason>) -> (String, Addressee) {
     match found {
         Ok(address) => (address.key(), Addressee { recipient, address: address.as_str().to_owned(), skipped: None }),
         Err(reason) => {
@@ -208,6 +208,14 @@ impl Resolved {
 }
 
 impl Draft {
+    /// The same for each recipient by themselves: a mail to all becomes a mail to each.
+    pub(crate) fn for_each(self) -> Self {
+        match self {
+            Self::Mail(mail) => Self::Mails(mail),
+            draft => draft,
+        }
+    }
+
     /// The content of `message` as it will be sent to everyone who can be reached, with the bytes of its attachments.
     ///
     /// # Errors
