@@ -3,7 +3,7 @@
 # where it is: a test runs it beside the present one on one database. With `check`, says only whether it can be built. Whoever
 # adds a migration puts the commit before it here.
 set -eu
-PREVIOUS=f4c096e91592108c3c3f9bc897a16974012aa06e
+PREVIOUS=3a2e8681b0ad30c6e91d18005d4c7e5220e75897
 cd "$(dirname "$0")/.."
 place="$PWD/target/previous"
 program="$place/$PREVIOUS"

@@ -20,7 +20,7 @@ use crate::{
     sql::hot,
 };
 
-/// What the deliveries of a page have in common.
+/// What the deliveries of one lot of a page have in common.
 #[derive(Clone, Copy)]
 pub(crate) struct Page {
     pub message: Id,
@@ -37,14 +37,14 @@ pub(crate) struct Place {
 }
 
 impl Page {
-    /// A delivery of this page as a row that stands at `place`.
+    /// A delivery of this lot as a row that stands at `place`.
     pub(crate) const fn row(&self, id: Id, place: Place) -> Row {
         let Self { message, app, priority, channel } = *self;
         Row { id, message, parcel: place.parcel, channel, app, priority, track: place.track }
     }
 }
 
-/// Divides the ready deliveries of a page, in their order, into parcels of `parcel_max`, one at least: a parcel is called after
+/// Divides the ready deliveries of a lot, in their order, into parcels of `parcel_max`, one at least: a parcel is called after
 /// its first delivery and has one due time, the latest. Those who get nothing are put to the first parcel; where there is none,
 /// to `otherwise`.
 pub(crate) fn placed(deliveries: &[NewDelivery], parcel_max: usize, otherwise: Id) -> Vec<Place> {
@@ -143,7 +143,7 @@ impl Holder {
 }
 
 impl<'a> Deliveries<'a> {
-    /// Adds a delivery of a page.
+    /// Adds a delivery of a lot.
     pub(crate) fn push(&mut self, page: &Page, delivery: &'a NewDelivery, place: &Place) {
         let track = &place.track;
         let columns = if track.state.is_open() { &mut self.open } else { &mut self.done };

@@ -7,6 +7,7 @@ pub(crate) mod capture;
 pub(crate) mod erase;
 pub(crate) mod expire;
 pub(crate) mod follower;
+pub(crate) mod hasten;
 pub(crate) mod numbering;
 pub(crate) mod page;
 pub(crate) mod plan;

@@ -20,10 +20,10 @@ pub(crate) use self::{
     },
     cargo::cargo,
     doubt::doubts,
-    expansion::expansions,
+    expansion::{expansions, scheduled},
     history::history,
     kept::{answer, captures, declarations, depths, note, setup_version, users},
-    message::{message, outcomes, ranges, to_come},
+    message::{message, of_business, outcomes, ranges, to_come},
 };
 use crate::row::bucket_of;
 

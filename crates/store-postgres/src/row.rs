@@ -79,11 +79,6 @@ pub(crate) fn signed(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-/// The reason with a stored name.
-pub(crate) fn reason_named(name: &str) -> Outcome<Reason> {
-    Reason::from_name(name).ok_or_else(|| Trouble::Damaged(format!("the reason {name:?}")))
-}
-
 /// Reads an id.
 pub(crate) fn id_read(row: &SqlRow, column: usize) -> Outcome<Id> {
     let number = row.try_get(column)?;

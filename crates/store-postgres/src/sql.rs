@@ -25,6 +25,7 @@ pub(crate) mod erasure;
 pub(crate) mod follower;
 pub(crate) mod history;
 pub(crate) mod hot;
+pub(crate) mod inbox;
 pub(crate) mod node;
 pub(crate) mod page;
 pub(crate) mod plan;

@@ -1,6 +1,8 @@
 //! The store itself: each method of the port is handed to a worker that shares commits, run as an operation of its own, or
 //! looked up.
 
+mod people;
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,9 +17,10 @@ use hongyan_core::{
     quota::{Admission, Admitted, Day, Sums},
     setup::{AppNo, ChannelNo, ProviderNo, User},
     store::{
-        AccessTokens, Accounts, Batch, Capture, Captures, Cargo, Change, Commits, Declaration, Declarations,
-        Deliveries, Depth, Doubt, Expansion, Followers, Lease, Limits, MessageRecord, Messages, NodeRecord, Page,
-        PlanChange, Policies, Recovered, StoreResult, Submitted, Upkeep,
+        AccessTokens, Accounts, Batch, Cancelled, Capture, Captures, Cargo, Change, Commits, Declaration,
+        DeclarationChange, Declarations, Deliveries, Depth, Doubt, Expansion, Followers, Lease, Limits, MessageRecord,
+        Messages, NodeRecord, Page, PlanChange, Policies, Recovered, Scheduled, ScheduledFilter, StoreResult,
+        Submitted, Upkeep,
     },
     time::{Clock, Timestamp},
     token::{KeptToken, TokenTurn},
@@ -33,8 +36,10 @@ use crate::{
         answer::AnswerKeep,
         cancel::Cancel,
         capture::Capturer,
-        erase, expire, follower, page,
-        plan::{NoteOnce, PlanApply},
+        erase, expire, follower,
+        hasten::Hasten,
+        page,
+        plan::{Declare, NoteOnce, PlanApply},
         prune,
         quota::{self, Accountant, TokensTake},
         recover, token,
@@ -91,8 +96,38 @@ impl Messages for PostgresStore {
         page::add(&self.engine, page, now).await
     }
 
-    async fn expansions(&self, after: Option<Id>, limit: usize) -> StoreResult<Vec<Expansion>> {
-        reads::expansions(&self.engine, self.life.buckets(), after, limit).await.map_err(|trouble| trouble.told())
+    async fn expansions(
+        &self,
+        after: Option<(Timestamp, Id)>,
+        limit: usize,
+        now: Timestamp,
+    ) -> StoreResult<Vec<Expansion>> {
+        let found = reads::expansions(&self.engine, self.life.buckets(), after, limit, now).await;
+        found.map_err(|trouble| trouble.told())
+    }
+
+    async fn scheduled(
+        &self,
+        filter: ScheduledFilter,
+        after: Option<(Timestamp, Id)>,
+        limit: usize,
+        now: Timestamp,
+    ) -> StoreResult<Vec<Scheduled>> {
+        reads::scheduled(&self.engine, filter, after, limit, now).await.map_err(|trouble| trouble.told())
+    }
+
+    async fn message_hasten(&self, message: Id, now: Timestamp) -> StoreResult<bool> {
+        self.engine.run(&Hasten { message, now }).await
+    }
+
+    async fn messages_of_business(
+        &self,
+        app: AppNo,
+        business: String,
+        before: Option<Id>,
+        limit: usize,
+    ) -> StoreResult<Vec<Id>> {
+        reads::of_business(&self.engine, app, business, before, limit).await.map_err(|trouble| trouble.told())
     }
 
     async fn message_read(&self, id: Id) -> StoreResult<Option<MessageRecord>> {
@@ -107,7 +142,7 @@ impl Messages for PostgresStore {
         erase::erase(&self.engine, self.life.buckets(), limit).await
     }
 
-    async fn message_cancel(&self, message: Id, now: Timestamp) -> StoreResult<usize> {
+    async fn message_cancel(&self, message: Id, now: Timestamp) -> StoreResult<Cancelled> {
         self.engine.run(&Cancel { message, now }).await
     }
 }
@@ -174,6 +209,10 @@ impl Declarations for PostgresStore {
 
     async fn plan_apply(&self, plan: PlanChange) -> StoreResult<bool> {
         self.engine.run(&PlanApply { plan }).await
+    }
+
+    async fn declare(&self, change: DeclarationChange) -> StoreResult<bool> {
+        self.engine.run(&Declare { change }).await
     }
 
     async fn users_find(&self, codes: Vec<String>) -> StoreResult<Vec<User>> {

@@ -1,5 +1,5 @@
 //! Storing requests: whatever waits when a worker comes by is stored in one commit, message, content, first page, idempotency key
-//! and what it counts in its account's windows. What is due now is born leased where the channel has a free slot and nothing waits before it (design 3);
+//! and what it counts in its account's windows. What is due now is born leased where its channel has a free slot and nothing waits there before it (design 3);
 //! that is decided as requests leave the queue, in their order, so that none overtakes another.
 
 mod admission;
@@ -73,15 +73,17 @@ fn decide(engine: &Engine, requests: &mut [Request]) {
     let mut known = engine.memory.lock();
     let mut free: HashMap<ChannelNo, bool> = HashMap::new();
     for request in requests {
-        let channel = request.batch.channel;
-        // Each parcel takes a slot of its own; behind the first that gets none all wait, so that they stay in order.
-        while request.ready().next().is_some_and(|parcel| parcel.track.due <= request.now) {
-            let free = free.entry(channel).or_insert_with(|| known.may_be_born_leased(channel, request.now));
-            *free = *free && links.reserve(channel);
-            if !*free {
-                break;
+        for lot in 0..request.lots() {
+            let channel = request.channel(lot);
+            // Each parcel takes a slot of its own; behind the first that gets none all wait, so that they stay in order.
+            while request.next_due(lot).is_some_and(|due| due <= request.now) {
+                let free = free.entry(channel).or_insert_with(|| known.may_be_born_leased(channel, request.now));
+                *free = *free && links.reserve(channel);
+                if !*free {
+                    break;
+                }
+                request.lease(lot);
             }
-            request.lease();
         }
         request.ready().for_each(|parcel| known.will_be_ready(&parcel));
     }
@@ -138,8 +140,8 @@ fn have_come(engine: &Engine, requests: &[Request]) {
 
 fn release<'a>(engine: &Engine, requests: impl IntoIterator<Item = &'a Request>) {
     let mut slots: BTreeMap<ChannelNo, usize> = BTreeMap::new();
-    for request in requests {
-        *slots.entry(request.batch.channel).or_default() += request.leased();
+    for (channel, leased) in requests.into_iter().flat_map(Request::leased) {
+        *slots.entry(channel).or_default() += leased;
     }
     let links = engine.links();
     for (channel, slots) in slots {

@@ -15,13 +15,13 @@ use hongyan_core::{
 };
 
 use crate::{
-    audience::rest_encode,
+    audience::channels_text,
     columns::Sent,
     reads::follower_bucket,
     row::{CAPTURES_BUCKET, attempts_encode, priority_number, signed, state_number},
     session::{Param, Session},
     sql::{arrival as sql, plan, read},
-    trouble::Outcome,
+    trouble::{Outcome, Trouble},
 };
 
 /// What became ready, by bucket and channel.
@@ -62,6 +62,9 @@ pub(super) async fn insert(db: &Session, rows: &Rows, predecessor: Predecessor) 
         }
         Rows::Setup { version, plan } => put(db, sql::SETUP, &[version, plan]).await?,
         Rows::People(rows) => people(db, rows).await?,
+        Rows::Presences(_) | Rows::Groups(_) | Rows::Members(_) | Rows::Items(_) | Rows::Broadcasts(_) => {
+            return Err(Trouble::Busy("this kind of row cannot be taken in yet"));
+        }
         Rows::Notes(rows) => {
             let (keys, values): (Vec<&str>, Vec<&str>) = rows.iter().map(|(k, v)| (k.as_str(), v.as_str())).unzip();
             put(db, sql::NOTES, &[&keys, &values]).await?;
@@ -96,7 +99,7 @@ fn number(sum: u64) -> i64 {
 }
 
 async fn messages(db: &Session, rows: &[MovedMessage]) -> Outcome<()> {
-    let params: [Param<'_>; 13] = [
+    let params: [Param<'_>; 15] = [
         &column(rows, |row| row.message.id.get()),
         &column(rows, |row| signed(row.message.app.0)),
         &column(rows, |row| signed(row.channel.0)),
@@ -110,6 +113,8 @@ async fn messages(db: &Session, rows: &[MovedMessage]) -> Outcome<()> {
         &column(rows, |row| signed(row.attachments)),
         &column(rows, |row| row.content.as_slice()),
         &column(rows, |row| plain(&row.message.client)),
+        &column(rows, |row| row.message.label.to_text()),
+        &column(rows, |row| plain(&row.message.label.business)),
     ];
     put(db, sql::MESSAGES, &params).await?;
     // What cannot be read is moved as it is.
@@ -186,11 +191,15 @@ async fn pages(db: &Session, rows: &[MovedPage]) -> Outcome<()> {
 }
 
 async fn expansions(db: &Session, rows: &[MovedExpansion]) -> Outcome<()> {
-    let messages = column(rows, |row| row.message.get());
-    let cursors = column(rows, |row| i32::try_from(row.cursor).unwrap_or(i32::MAX));
-    let rests = column(rows, |row| rest_encode(&row.rest));
-    put(db, sql::EXPANSIONS, &[&messages, &cursors]).await?;
-    put(db, sql::AUDIENCES, &[&messages, &rests]).await
+    let params: [Param<'_>; 6] = [
+        &column(rows, |row| row.message.get()),
+        &column(rows, |row| signed(row.place.step)),
+        &column(rows, |row| row.place.mark.as_str()),
+        &column(rows, |row| row.rest.due.ms()),
+        &column(rows, |row| row.rest.who.to_bytes()),
+        &column(rows, |row| channels_text(&row.rest.who)),
+    ];
+    put(db, sql::EXPANSIONS, &params).await
 }
 
 async fn keys(db: &Session, rows: &[MovedKey]) -> Outcome<()> {

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use hongyan_core::{
     delivery::{Event, step},
     id::Id,
+    store::Cancelled,
     time::Timestamp,
 };
 
@@ -25,11 +26,11 @@ pub(crate) struct Cancel {
 
 #[async_trait]
 impl Operation for Cancel {
-    type Answer = usize;
+    type Answer = Cancelled;
 
-    async fn run(&self, tx: &mut Transaction<'_>) -> Outcome<usize> {
+    async fn run(&self, tx: &mut Transaction<'_>) -> Outcome<Cancelled> {
         // First, so that a page which is being added meanwhile is there before its deliveries are looked for.
-        expansion_end(tx.db, self.message).await?;
+        let unexpanded = expansion_end(tx.db, self.message).await?;
         let (policy, mut ended) = (any_policy(), Vec::new());
         for range in reads::ranges(tx.db, self.message).await? {
             let (bucket, message) = (i16::from(range.bucket), self.message.get());
@@ -48,6 +49,6 @@ impl Operation for Cancel {
         }
         // All at once: who holds rows waits for counters, and nobody who holds counters waits for rows.
         finish(tx, &ended, self.now).await?;
-        Ok(ended.len())
+        Ok(Cancelled { deliveries: ended.len(), unexpanded })
     }
 }

@@ -1,10 +1,11 @@
-//! Large audiences: the later pages of a message, each with its cursor in one commit.
+//! Large audiences: the later pages of a message, each with its place in one commit.
 
 use async_trait::async_trait;
 use hongyan_core::{
     delivery::State,
+    message::{Label, Priority},
     setup::{AppNo, ChannelNo},
-    store::{Page as NewPage, StoreResult},
+    store::{Lot, Page as NewPage, Place as Behind, StoreResult},
     time::Timestamp,
 };
 
@@ -12,14 +13,14 @@ use crate::{
     audience::expansion_end,
     columns::{Deliveries, Holder, Page, placed},
     engine::{Engine, Operation, SHARED_LANE, Transaction},
-    row::{bucket_of, number, priority_read},
-    sql::page,
+    row::{bucket_of, number, priority_read, signed},
+    sql::{inbox, page},
     trouble::{Outcome, Trouble},
 };
 
 /// Adds a page.
 pub(crate) async fn add(engine: &Engine, page: NewPage, now: Timestamp) -> StoreResult<bool> {
-    let ids = page.deliveries.iter().map(|delivery| delivery.id);
+    let ids = page.deliveries().map(|delivery| delivery.id);
     engine.days.make_room(&engine.pool, ids).await.map_err(|trouble| trouble.told())?;
     engine.run(&PageAdd { page, now }).await
 }
@@ -29,26 +30,32 @@ struct PageAdd {
     now: Timestamp,
 }
 
+/// What a page takes over from its message.
+struct Common {
+    app: AppNo,
+    priority: Priority,
+    label: Label,
+}
+
 #[async_trait]
 impl Operation for PageAdd {
     type Answer = bool;
 
     async fn run(&self, tx: &mut Transaction<'_>) -> Outcome<bool> {
-        let Some(page) = self.begin(tx).await? else { return Ok(false) };
-        if self.page.last {
+        let Some(common) = self.begin(tx).await? else { return Ok(false) };
+        if self.page.to.is_none() {
             expansion_end(tx.db, self.page.message).await?;
         }
-        let Some(head) = self.page.deliveries.first() else { return Ok(true) };
+        if let Some(channel) = self.page.broadcast {
+            self.broadcast(tx, &common, channel).await?;
+        }
+        let Some(head) = self.page.deliveries().next() else { return Ok(true) };
+        let (bucket, holder) = (bucket_of(head.id), Holder::new(tx.me, self.now, SHARED_LANE));
         let mut rows = Deliveries::default();
-        let places = placed(&self.page.deliveries, self.page.parcel_max, head.id);
-        for (delivery, place) in self.page.deliveries.iter().zip(&places) {
-            rows.push(&page, delivery, place);
-            if place.track.state == State::Ready {
-                tx.stage.ready.push(page.row(delivery.id, *place));
-            }
+        for lot in &self.page.page {
+            self.lay(tx, &mut rows, &common, lot);
         }
         let rows = rows.finished();
-        let (bucket, holder) = (bucket_of(head.id), Holder::new(tx.me, self.now, SHARED_LANE));
         let mut queries = Vec::new();
         rows.queries(&bucket, &holder, &mut queries);
         tx.db.query_all(&queries).await?;
@@ -57,25 +64,49 @@ impl Operation for PageAdd {
 }
 
 impl PageAdd {
-    /// Moves the cursor and keeps where the page lies; nothing, where somebody was faster. What the page's deliveries have in
+    /// Moves the expansion on and keeps where the page lies; nothing, where somebody was faster. What the page's deliveries have in
     /// common comes from the message.
-    async fn begin(&self, tx: &Transaction<'_>) -> Outcome<Option<Page>> {
-        let NewPage { message, cursor, deliveries, .. } = &self.page;
-        let (here, next) = (cursor_number(*cursor), cursor_number(cursor.saturating_add(deliveries.len())));
-        let (first, last) = (deliveries.first().map(|one| one.id.get()), deliveries.last().map(|one| one.id.get()));
+    async fn begin(&self, tx: &Transaction<'_>) -> Outcome<Option<Common>> {
+        let NewPage { message, from, to, .. } = &self.page;
+        let Behind { step, mark } = to.as_ref().unwrap_or(from);
+        let (here, next) = (signed(from.step), signed(*step));
+        let ids = || self.page.deliveries().map(|delivery| delivery.id.get());
+        let (first, last) = (ids().min(), ids().max());
         let (bucket, id) = (bucket_of(*message), message.get());
-        let found = tx.db.query_opt(page::PAGE_BEGIN, &[&bucket, &id, &here, &next, &first, &last]).await?;
+        let found =
+            tx.db.query_opt(page::PAGE_BEGIN, &[&bucket, &id, &here, &from.mark, &next, mark, &first, &last]).await?;
         let Some(row) = found else { return Ok(None) };
         let gone = || Trouble::Damaged(format!("message {message} is being expanded and is not there"));
-        Ok(Some(Page {
-            message: *message,
+        let label: &str = row.try_get::<_, Option<&str>>(2)?.ok_or_else(gone)?;
+        Ok(Some(Common {
             app: AppNo(number(row.try_get::<_, Option<i32>>(0)?.ok_or_else(gone)?)?),
-            channel: ChannelNo(number(row.try_get::<_, Option<i32>>(1)?.ok_or_else(gone)?)?),
-            priority: priority_read(row.try_get::<_, Option<i16>>(2)?.ok_or_else(gone)?)?,
+            priority: priority_read(row.try_get::<_, Option<i16>>(1)?.ok_or_else(gone)?)?,
+            label: Label::from_text(label)
+                .map_err(|error| Trouble::Damaged(format!("the label of {message}: {error}")))?,
         }))
     }
-}
 
-fn cursor_number(cursor: usize) -> i32 {
-    i32::try_from(cursor).unwrap_or(i32::MAX)
+    /// Lays a lot among the rows to be stored.
+    fn lay<'a>(&self, tx: &mut Transaction<'_>, rows: &mut Deliveries<'a>, common: &Common, lot: &'a Lot) {
+        let Some(head) = lot.deliveries.first() else { return };
+        let page =
+            Page { message: self.page.message, app: common.app, priority: common.priority, channel: lot.way.channel };
+        let places = placed(&lot.deliveries, lot.way.parcel_max, head.id);
+        for (delivery, place) in lot.deliveries.iter().zip(&places) {
+            rows.push(&page, delivery, place);
+            if place.track.state == State::Ready {
+                tx.stage.ready.push(page.row(delivery.id, *place));
+            }
+        }
+    }
+
+    /// Everybody who is there now finds the message in their inbox.
+    async fn broadcast(&self, tx: &Transaction<'_>, common: &Common, channel: ChannelNo) -> Outcome<()> {
+        let (app, channel) = (signed(common.app.0), signed(channel.0));
+        let Label { business, kind, .. } = &common.label;
+        tx.db
+            .execute(inbox::BROADCAST_ADD, &[&self.page.message.get(), &app, &channel, business, kind, &self.now.ms()])
+            .await?;
+        Ok(())
+    }
 }

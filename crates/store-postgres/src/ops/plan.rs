@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use hongyan_core::{
     setup::User,
-    store::{Declaration, PlanChange},
+    store::{Declaration, DeclarationChange, PlanChange},
 };
 
 use crate::{
@@ -30,7 +30,29 @@ impl Operation for PlanApply {
             return Ok(false);
         }
         declare(tx, &self.plan.declarations).await?;
-        people_keep(tx, &self.plan.users).await?;
+        let users: Vec<&User> = self.plan.directory.users.iter().map(|entry| &entry.user).collect();
+        people_keep(tx, &users).await?;
+        Ok(true)
+    }
+}
+
+/// A change of what is declared that is no plan.
+pub(crate) struct Declare {
+    pub change: DeclarationChange,
+}
+
+#[async_trait]
+impl Operation for Declare {
+    type Answer = bool;
+
+    async fn run(&self, tx: &mut Transaction<'_>) -> Outcome<bool> {
+        if tx.db.execute(plan::VERSION_RAISE_FROM, &[&self.change.version]).await? == 0 {
+            return Ok(false);
+        }
+        let (kinds, codes): (Vec<&str>, Vec<&str>) =
+            self.change.remove.iter().map(|(kind, code)| (kind.as_str(), code.as_str())).unzip();
+        tx.db.execute(plan::DECLARATIONS_REMOVE, &[&kinds, &codes]).await?;
+        declare(tx, &self.change.put).await?;
         Ok(true)
     }
 }
@@ -67,8 +89,8 @@ async fn declare(tx: &Transaction<'_>, declarations: &[Declaration]) -> Outcome<
     Ok(())
 }
 
-async fn people_keep(tx: &Transaction<'_>, users: &[User]) -> Outcome<()> {
-    let users: BTreeMap<&str, &User> = users.iter().map(|user| (user.code.as_str(), user)).collect();
+async fn people_keep(tx: &Transaction<'_>, users: &[&User]) -> Outcome<()> {
+    let users: BTreeMap<&str, &User> = users.iter().map(|user| (user.code.as_str(), *user)).collect();
     if users.is_empty() {
         return Ok(());
     }

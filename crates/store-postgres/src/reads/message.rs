@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hongyan_core::{
     id::Id,
     limits,
-    message::{Dialect, Message, MessageState},
+    message::{Dialect, Label, Message, MessageState},
     ports::Moved,
     setup::{AppNo, ChannelNo},
     store::{DeliveryRecord, MessageRecord},
@@ -16,14 +16,14 @@ use tokio_postgres::Row as SqlRow;
 use super::by_bucket;
 use crate::{
     engine::Engine,
-    row::{ROW_COLUMNS, attempts_decode, bucket_of, id_read, number, priority_read, row_read},
+    row::{ROW_COLUMNS, attempts_decode, bucket_of, id_read, number, priority_read, row_read, signed},
     session::{Query, Session},
-    sql::{erasure, read},
+    sql::{cold, erasure, read},
     trouble::{Outcome, Trouble},
 };
 
 /// The number of the columns that [`message_row`] reads; others may follow.
-pub(super) const MESSAGE_COLUMNS: usize = 10;
+pub(super) const MESSAGE_COLUMNS: usize = 12;
 
 /// Where a page of a message lies.
 #[derive(Clone, Copy, Debug)]
@@ -48,17 +48,19 @@ pub(crate) async fn ranges(db: &Session, message: Id) -> Outcome<Vec<Range>> {
 }
 
 /// Reads what every look-up of a message reads of it.
-pub(super) fn message_row(row: &SqlRow, state: MessageState) -> Outcome<(Message, ChannelNo)> {
-    let dialect: &str = row.try_get(2)?;
+pub(super) fn message_row(row: &SqlRow) -> Outcome<(Message, ChannelNo)> {
+    let (dialect, label, state): (&str, &str, &str) = (row.try_get(2)?, row.try_get(10)?, row.try_get(11)?);
+    let damaged = |what: String| Trouble::Damaged(what);
     let message = Message {
         id: id_read(row, 0)?,
         app: AppNo(number(row.try_get(1)?)?),
-        dialect: Dialect::from_name(dialect).ok_or_else(|| Trouble::Damaged(format!("the dialect {dialect:?}")))?,
+        dialect: Dialect::from_name(dialect).ok_or_else(|| damaged(format!("the dialect {dialect:?}")))?,
         operation: row.try_get(3)?,
         user: row.try_get(4)?,
         client: row.try_get(9)?,
         priority: priority_read(row.try_get(5)?)?,
-        state,
+        state: MessageState::from_name(state).ok_or_else(|| damaged(format!("the state {state:?}")))?,
+        label: Label::from_text(label).map_err(|error| damaged(format!("the label of a message: {error}")))?,
         accepted: Timestamp::from_ms(row.try_get(6)?),
         expires: Timestamp::from_ms(row.try_get(7)?),
     };
@@ -79,9 +81,7 @@ pub(crate) async fn message(engine: &Engine, id: Id) -> Outcome<Option<MessageRe
 
 async fn message_now(db: &Session, id: Id) -> Outcome<Option<MessageRecord>> {
     let Some(row) = db.query_opt(read::MESSAGE, &[&bucket_of(id), &id.get()]).await? else { return Ok(None) };
-    let is_expanding: bool = row.try_get(MESSAGE_COLUMNS)?;
-    let state = if is_expanding { MessageState::Expanding } else { MessageState::Expanded };
-    let (message, channel) = message_row(&row, state)?;
+    let (message, channel) = message_row(&row)?;
     let ranges: Vec<_> =
         ranges(db, id).await?.iter().map(|r| (i16::from(r.bucket), r.message, r.first, r.last)).collect();
     let queries = ranges.iter().map(|(bucket, message, first, last)| Query {
@@ -99,11 +99,26 @@ fn delivery_read(row: &SqlRow) -> Outcome<DeliveryRecord> {
     Ok(DeliveryRecord {
         id: delivery.id,
         parcel: delivery.parcel,
+        channel: delivery.channel,
         recipient: row.try_get(ROW_COLUMNS)?,
         address: row.try_get(ROW_COLUMNS + 1)?,
         track: delivery.track,
         attempts: attempts_decode(row.try_get(ROW_COLUMNS + 2)?)?,
     })
+}
+
+/// The messages of an app about something, the newest first, those before `before`.
+pub(crate) async fn of_business(
+    engine: &Engine,
+    app: AppNo,
+    business: String,
+    before: Option<Id>,
+    limit: usize,
+) -> Outcome<Vec<Id>> {
+    let (before, most) = (before.map_or(i64::MAX, Id::get), i64::try_from(limit).unwrap_or(i64::MAX));
+    let db = engine.pool.lend().await?;
+    let found = db.query(cold::OF_BUSINESS, &[&signed(app.0), &business, &before, &most]).await?;
+    found.iter().map(|row| id_read(row, 0)).collect()
 }
 
 /// Where the deliveries of these messages stand, of those of which nothing is held here.

@@ -40,12 +40,13 @@ statements! {
             clock_timestamp(), $2 FROM node n WHERE n.number = 0 RETURNING epoch";
     /// Messages, as columns.
     MESSAGES = "INSERT INTO message (bucket, id, app, channel, dialect, operation, caller, priority, accepted, expires, \
-            last, attachments, content, client) \
+            last, attachments, content, client, label, business) \
         SELECT x.id & 63, x.id, x.app, x.channel, x.dialect, x.operation, x.caller, x.priority, x.accepted, x.expires, x.last, \
-            x.attachments, x.content, x.client \
+            x.attachments, x.content, x.client, x.label, x.business \
         FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::text[], $5::text[], $6::text[], $7::smallint[], \
-            $8::bigint[], $9::bigint[], $10::bigint[], $11::integer[], $12::bytea[], $13::text[]) \
-            x (id, app, channel, dialect, operation, caller, priority, accepted, expires, last, attachments, content, client)";
+            $8::bigint[], $9::bigint[], $10::bigint[], $11::integer[], $12::bytea[], $13::text[], $14::text[], $15::text[]) \
+            x (id, app, channel, dialect, operation, caller, priority, accepted, expires, last, attachments, content, client, \
+               label, business)";
     /// Messages ($1) have a secret that is to be erased.
     ERASURES = "INSERT INTO erasure (bucket, message) \
         SELECT x.message & 63, x.message FROM unnest($1::bigint[]) x (message)";
@@ -78,12 +79,14 @@ statements! {
     PAGES = "INSERT INTO page (bucket, message, first, last) \
         SELECT x.message & 63, x.message, x.first, x.last \
         FROM unnest($1::bigint[], $2::bigint[], $3::bigint[]) x (message, first, last)";
-    /// How far messages ($1) are expanded ($2).
-    EXPANSIONS = "INSERT INTO expansion (bucket, message, cursor) \
-        SELECT x.message & 63, x.message, x.cursor FROM unnest($1::bigint[], $2::integer[]) x (message, cursor)";
-    /// Who follows ($2) in later pages of messages ($1).
-    AUDIENCES = "INSERT INTO audience (bucket, message, rest) \
-        SELECT x.message & 63, x.message, x.rest FROM unnest($1::bigint[], $2::bytea[]) x (message, rest)";
+    /// How far messages ($1), which are there, are expanded (step $2 and mark $3), since when ($4), and who follows ($5) by which
+    /// channels ($6, each an array as text).
+    EXPANSIONS = "INSERT INTO expansion (bucket, message, cursor, mark, due, who, channels, app, template) \
+        SELECT x.message & 63, x.message, x.cursor, x.mark, x.due, x.who, x.channels::integer[], coalesce(m.app, 0), \
+            coalesce(nullif(m.label, '')::jsonb ->> 'template', '') \
+        FROM unnest($1::bigint[], $2::integer[], $3::text[], $4::bigint[], $5::bytea[], $6::text[]) \
+            x (message, cursor, mark, due, who, channels) \
+        LEFT JOIN message m ON m.bucket = x.message & 63 AND m.id = x.message";
     /// Idempotency keys, as columns.
     KEYS = "INSERT INTO idempotency (bucket, app, key, fingerprint, message, expires, answer) \
         SELECT x.bucket, x.app, x.key, x.fingerprint, x.message, x.expires, x.answer \
@@ -133,7 +136,7 @@ statements! {
         UNION ALL SELECT 'attachments', count(*) FROM attachment \
         UNION ALL SELECT 'attachment_bytes', coalesce(sum(octet_length(body)), 0)::bigint FROM attachment \
         UNION ALL SELECT 'pages', count(*) FROM page \
-        UNION ALL SELECT 'expansions', count(*) FROM expansion e JOIN audience a ON a.bucket = e.bucket AND a.message = e.message \
+        UNION ALL SELECT 'expansions', count(*) FROM expansion \
         UNION ALL SELECT 'keys', count(*) FROM idempotency \
         UNION ALL SELECT 'declarations', count(*) FROM declaration \
         UNION ALL SELECT 'people', count(*) FROM person \

@@ -10,6 +10,9 @@ statements! {
     SCHEMA_LOCK = "SELECT version, oldest FROM hongyan_schema WHERE one = 1 FOR UPDATE";
     /// The database's clock, in milliseconds.
     CLOCK = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    /// The messages of app $1 about $2 before $3, the newest first, at most $4. One look over all buckets (`businesses!`).
+    OF_BUSINESS = "SELECT m.id FROM message m WHERE m.app = $1 AND m.business = $2 AND m.business <> '' AND m.id < $3 \
+        ORDER BY m.id DESC LIMIT $4";
     /// How much of each channel waits.
     DEPTHS = "SELECT channel, sum(ready)::bigint FROM depth GROUP BY channel HAVING sum(ready) <> 0";
 }

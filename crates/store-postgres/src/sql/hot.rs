@@ -109,12 +109,13 @@ statements! {
         FROM unnest($2::integer[], $3::text[]) x (app, key) JOIN idempotency i ON i.bucket = $1 AND i.app = x.app AND i.key = x.key";
     /// New messages, as columns.
     MESSAGE_INSERT = "INSERT INTO message (bucket, id, app, channel, dialect, operation, caller, priority, accepted, expires, \
-            last, attachments, content, client) \
+            last, attachments, content, client, label, business) \
         SELECT $1, x.id, x.app, x.channel, x.dialect, x.operation, x.caller, x.priority, x.accepted, x.expires, x.last, \
-            x.attachments, x.content, x.client \
+            x.attachments, x.content, x.client, x.label, x.business \
         FROM unnest($2::bigint[], $3::integer[], $4::integer[], $5::text[], $6::text[], $7::text[], $8::smallint[], \
-            $9::bigint[], $10::bigint[], $11::bigint[], $12::integer[], $13::bytea[], $14::text[]) \
-            x (id, app, channel, dialect, operation, caller, priority, accepted, expires, last, attachments, content, client)";
+            $9::bigint[], $10::bigint[], $11::bigint[], $12::integer[], $13::bytea[], $14::text[], $15::text[], $16::text[]) \
+            x (id, app, channel, dialect, operation, caller, priority, accepted, expires, last, attachments, content, client, \
+               label, business)";
     /// Attachments of new messages, as columns.
     ATTACHMENT_INSERT = "INSERT INTO attachment (bucket, message, no, body) \
         SELECT $1, x.message, x.no, x.body FROM unnest($2::bigint[], $3::integer[], $4::bytea[]) x (message, no, body)";
@@ -140,12 +141,12 @@ statements! {
         SELECT $1, x.account, x.day, x.by FROM unnest($2::integer[], $3::integer[], $4::bigint[]) x (account, day, by) \
         ORDER BY x.account, x.day \
         ON CONFLICT (bucket, account, day) DO UPDATE SET deliveries = sent.deliveries + excluded.deliveries";
-    /// Begins the expansion of messages ($2).
-    EXPANSION_INSERT = "INSERT INTO expansion (bucket, message, cursor) \
-        SELECT $1, x.message, 0 FROM unnest($2::bigint[]) x (message)";
-    /// Who follows ($3) in later pages of messages ($2).
-    AUDIENCE_INSERT = "INSERT INTO audience (bucket, message, rest) \
-        SELECT $1, x.message, x.rest FROM unnest($2::bigint[], $3::bytea[]) x (message, rest)";
+    /// Who follows ($4) of messages ($2) from $3 on, and by what those are looked for that wait: app ($5), template ($6) and
+    /// channels ($7, each an array as text).
+    EXPANSION_INSERT = "INSERT INTO expansion (bucket, message, cursor, due, who, app, template, channels) \
+        SELECT $1, x.message, 0, x.due, x.who, x.app, x.template, x.channels::integer[] \
+        FROM unnest($2::bigint[], $3::bigint[], $4::bytea[], $5::integer[], $6::text[], $7::text[]) \
+            x (message, due, who, app, template, channels)";
     /// Ends deliveries: arrays of id ($2), the lease ($3) and state ($4) at which they must stand, and where they stand then: state
     /// ($5), reason ($6), tries ($7), crashes ($8), first try ($9), perhaps sent before ($10), more attempts ($11), due ($14). Counts
     /// on lane $13 of node $12. Answers those that stood so.

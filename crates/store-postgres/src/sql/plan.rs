@@ -8,6 +8,11 @@ statements! {
         ORDER BY d.kind COLLATE \"C\", d.code COLLATE \"C\"";
     /// Raises the version for the plan with hash $1, unless that was the last. Whoever has raised it goes first.
     VERSION_RAISE = "UPDATE setup SET version = version + 1, plan = $1 WHERE one = 1 AND plan <> $1";
+    /// Raises the version from $1, unless it is another. Whoever has raised it goes first.
+    VERSION_RAISE_FROM = "UPDATE setup SET version = version + 1 WHERE one = 1 AND version = $1";
+    /// What has these kinds ($1) and codes ($2) is declared no more.
+    DECLARATIONS_REMOVE = "DELETE FROM declaration d USING unnest($1::text[], $2::text[]) x (kind, code) \
+        WHERE d.kind = x.kind AND d.code = x.code";
     /// The numbers of everything declared.
     DECLARED = "SELECT d.kind, d.code, d.no FROM declaration d";
     /// The last number of each kind.

@@ -2,16 +2,20 @@
 
 use crate::row::row_columns;
 
-/// The columns of a message that look-ups read, of the table `m`.
+/// The columns of a message that look-ups read, of the table `m`, and how far its audience is expanded
+/// (`MessageState`), by the table `e`.
 macro_rules! message_columns {
     () => {
-        "m.id, m.app, m.dialect, m.operation, m.caller, m.priority, m.accepted, m.expires, m.channel, m.client"
+        "m.id, m.app, m.dialect, m.operation, m.caller, m.priority, m.accepted, m.expires, m.channel, m.client, \
+         m.label, \
+         CASE WHEN e.message IS NULL THEN 'expanded' WHEN e.due > m.accepted AND e.cursor = 0 AND e.mark = '' THEN 'scheduled' \
+            ELSE 'expanding' END"
     };
 }
 
 statements! {
-    /// Message $2, and whether it is being expanded.
-    MESSAGE = concat!("SELECT ", message_columns!(), ", e.message IS NOT NULL FROM message m \
+    /// Message $2.
+    MESSAGE = concat!("SELECT ", message_columns!(), " FROM message m \
         LEFT JOIN expansion e ON e.bucket = $1 AND e.message = $2 WHERE m.bucket = $1 AND m.id = $2");
     /// The id ranges of the pages of messages ($2): the first page follows the message's own id.
     RANGES = "SELECT m.id, m.id + 1, m.last FROM unnest($2::bigint[]) x (id) \
@@ -48,12 +52,24 @@ statements! {
     /// What messages ($2) say, and how many attachments they have.
     CONTENTS = "SELECT m.id, m.content, m.attachments FROM unnest($2::bigint[]) x (id) CROSS JOIN LATERAL (\
             SELECT o.id, o.content, o.attachments FROM message o WHERE o.bucket = $1 AND o.id = x.id LIMIT 1) m";
-    /// The first $3 messages behind $2 that are being expanded.
-    EXPANDING = "SELECT e.message FROM expansion e WHERE e.bucket = $1 AND e.message > $2 ORDER BY e.message LIMIT $3";
-    /// Messages ($2) that are being expanded, how far they are, and who follows.
-    EXPANSIONS = concat!("SELECT ", message_columns!(), ", e.cursor, a.rest FROM expansion e \
-        JOIN message m ON m.bucket = $1 AND m.id = e.message JOIN audience a ON a.bucket = $1 AND a.message = e.message \
+    /// The first $5 messages that are to be expanded and due by $4, behind the one due at $2 with id $3.
+    EXPANDING = "SELECT e.due, e.message FROM expansion e \
+        WHERE e.bucket = $1 AND (e.due, e.message) > ($2, $3) AND e.due <= $4 ORDER BY e.due, e.message LIMIT $5";
+    /// Messages ($2) that are being expanded, how far they are, since when they are due, and who follows.
+    EXPANSIONS = concat!("SELECT ", message_columns!(), ", e.cursor, e.mark, e.due, coalesce(e.who, a.rest) FROM expansion e \
+        JOIN message m ON m.bucket = $1 AND m.id = e.message LEFT JOIN audience a ON a.bucket = $1 AND a.message = e.message \
         WHERE e.bucket = $1 AND e.message = ANY ($2::bigint[])");
+    /// The first $4 messages that wait for a time after $2, behind the one due at $2 with id $3: of app $5, of template $6, with
+    /// channel $7, or of any.
+    SCHEDULED = "SELECT e.due, e.message, e.channels FROM expansion e \
+        WHERE e.bucket = $1 AND (e.due, e.message) > ($2, $3) AND e.cursor = 0 AND e.mark = '' \
+          AND ($5::integer IS NULL OR e.app = $5) AND ($6::text IS NULL OR e.template = $6) \
+          AND ($7::integer IS NULL OR e.channels @> ARRAY[$7::integer]) \
+        ORDER BY e.due, e.message LIMIT $4";
+    /// Messages ($2).
+    MESSAGES = concat!("SELECT ", message_columns!(), " FROM unnest($2::bigint[]) x (id) CROSS JOIN LATERAL (\
+            SELECT * FROM message o WHERE o.bucket = $1 AND o.id = x.id LIMIT 1) m \
+        LEFT JOIN expansion e ON e.bucket = $1 AND e.message = m.id");
     /// What app $2 was answered to a request with key $3.
     ANSWER = "SELECT i.answer FROM idempotency i WHERE i.bucket = $1 AND i.app = $2 AND i.key = $3";
     /// Keeps that answer ($4), unless there is one.

@@ -18,7 +18,9 @@ use sqlparser::{
     parser::Parser,
 };
 
-use super::{account, arrival, cold, erasure, follower, history, hot, node, page, plan, quota, read, recover, token};
+use super::{
+    account, arrival, cold, erasure, follower, history, hot, inbox, node, page, plan, quota, read, recover, token,
+};
 use crate::schema::{MIGRATIONS, TABLES};
 
 use self::refused::REFUSED;
@@ -26,12 +28,13 @@ use self::refused::REFUSED;
 mod refused;
 
 /// Statements that run per message, parcel, page or look.
-const HOT: [(&str, &[(&str, &str)]); 10] = [
+const HOT: [(&str, &[(&str, &str)]); 11] = [
     ("account", account::ALL),
     ("erasure", erasure::ALL),
     ("follower", follower::ALL),
     ("history", history::ALL),
     ("hot", hot::ALL),
+    ("inbox", inbox::ALL),
     ("page", page::ALL),
     ("quota", quota::ALL),
     ("read", read::ALL),

@@ -15,6 +15,7 @@ use hongyan_core::{
 
 use super::{admission::admit, request::Request};
 use crate::{
+    audience::Sequels,
     columns::{Deliveries, Holder},
     engine::{Engine, Registration},
     row::{id_read, number, priority_number, signed},
@@ -26,8 +27,7 @@ use crate::{
 
 /// Commits requests; answers what follows, and what each is told.
 pub(super) async fn commit(engine: &Engine, lane: i16, requests: &[Request]) -> Outcome<(Stage, Vec<Submitted>)> {
-    let last = |request: &Request| request.batch.page.last().map_or(request.batch.message.id, |delivery| delivery.id);
-    let ids = requests.iter().flat_map(|request| [request.batch.message.id, last(request)]);
+    let ids = requests.iter().flat_map(|request| [request.batch.message.id, request.last()]);
     let me = engine.me();
     engine.days.make_room(&engine.pool, ids).await?;
     let db = engine.pool.lend().await?;
@@ -69,14 +69,14 @@ fn stage(requests: &[Request], answers: &[Submitted], is_ours: bool) -> Stage {
     let mut stage = Stage::default();
     for (request, _) in requests.iter().zip(answers).filter(|(_, answer)| **answer == Submitted::Stored) {
         stage.ready.extend(request.ready());
-        if request.leased() > 0 && is_ours {
-            let rows = request.batch.page.iter().zip(&request.places);
-            let held = rows.filter(|(_, place)| place.track.state == State::Leased);
-            stage.held.extend(held.map(|(delivery, place)| request.page.row(delivery.id, *place)));
+        if is_ours {
+            let held = request.rows().filter(|(.., place)| place.track.state == State::Leased);
+            stage.held.extend(held.map(|(page, delivery, place)| page.row(delivery.id, *place)));
             stage.leases.extend(request.leases());
         } else {
             // Leased to what this node was until it was declared dead: others take it over.
-            stage.void.extend(std::iter::repeat_n(request.batch.channel, request.leased()));
+            let slots = request.leased().flat_map(|(channel, leased)| std::iter::repeat_n(channel, leased));
+            stage.void.extend(slots);
         }
     }
     stage
@@ -98,9 +98,10 @@ struct Bucket<'a> {
     attachments: Vec<i32>,
     content: Vec<&'a [u8]>,
     client: Vec<&'a str>,
+    label: Vec<&'a str>,
+    business: Vec<&'a str>,
     files: Files<'a>,
-    expanding: Vec<i64>,
-    rest: Vec<&'a [u8]>,
+    sequels: Sequels<'a>,
     /// Those whose content has a secret.
     secret: Vec<i64>,
     deliveries: Deliveries<'a>,
@@ -160,24 +161,25 @@ impl<'a> Bucket<'a> {
         self.priority.push(priority_number(message.priority));
         self.accepted.push(message.accepted.ms());
         self.expires.push(message.expires.ms());
-        self.last.push(batch.page.last().map_or(message.id, |delivery| delivery.id).get());
+        self.last.push(request.last().get());
         self.attachments.push(i32::try_from(batch.attachments.len()).unwrap_or(i32::MAX));
         self.content.push(&request.content);
         self.client.push(&message.client);
+        self.label.push(&request.label);
+        self.business.push(&message.label.business);
         for (no, body) in (0..).zip(batch.attachments.iter()) {
             self.files.message.push(message.id.get());
             self.files.no.push(no);
             self.files.body.push(body);
         }
         if let Some(rest) = &request.rest {
-            self.expanding.push(message.id.get());
-            self.rest.push(rest);
+            self.sequels.push(rest);
         }
         if batch.content.has_secret() {
             self.secret.push(message.id.get());
         }
-        for (delivery, place) in batch.page.iter().zip(&request.places) {
-            self.deliveries.push(&request.page, delivery, place);
+        for (page, delivery, place) in request.rows() {
+            self.deliveries.push(page, delivery, place);
         }
     }
 
@@ -197,6 +199,8 @@ impl<'a> Bucket<'a> {
             &self.attachments,
             &self.content,
             &self.client,
+            &self.label,
+            &self.business,
         ];
         queries.push(Query { sql: hot::MESSAGE_INSERT, params });
         self.deliveries.queries(bucket, holder, queries);
@@ -204,10 +208,7 @@ impl<'a> Bucket<'a> {
             let params: Vec<Param<'q>> = vec![bucket, &self.files.message, &self.files.no, &self.files.body];
             queries.push(Query { sql: hot::ATTACHMENT_INSERT, params });
         }
-        if !self.expanding.is_empty() {
-            queries.push(Query { sql: hot::EXPANSION_INSERT, params: vec![bucket, &self.expanding] });
-            queries.push(Query { sql: hot::AUDIENCE_INSERT, params: vec![bucket, &self.expanding, &self.rest] });
-        }
+        queries.extend(self.sequels.query(bucket));
         if !self.secret.is_empty() {
             queries.push(Query { sql: erasure::ERASURE_INSERT, params: vec![bucket, &self.secret] });
         }

@@ -4,14 +4,17 @@ use std::ops::Range;
 
 use hongyan_core::{
     delivery::{Event, State, step},
+    id::Id,
     limits,
-    store::{Addressee, Batch, Cargo, Lease, LeasedRow, StoreResult, Submitted},
+    message::Message,
+    setup::ChannelNo,
+    store::{Batch, Cargo, Lease, LeasedRow, Lot, NewDelivery, StoreResult, Submitted},
     time::Timestamp,
 };
 use tokio::sync::oneshot;
 
 use crate::{
-    audience::rest_encode,
+    audience::Sequel,
     columns::{Page, Place, placed},
     finish::any_policy,
     queue::{Job, Room},
@@ -25,18 +28,24 @@ const ROW_BYTES: usize = 256;
 pub(super) struct Request {
     pub(super) batch: Batch,
     pub(super) content: Vec<u8>,
-    pub(super) rest: Option<Vec<u8>>,
+    pub(super) label: String,
+    pub(super) rest: Option<Sequel>,
     pub(super) now: Timestamp,
-    /// What its deliveries have in common.
-    pub(super) page: Page,
+    /// How its lots will stand, in their order.
+    lots: Vec<Standing>,
+    reply: oneshot::Sender<StoreResult<Submitted>>,
+    room: Option<Room>,
+}
+
+/// How a lot will stand.
+struct Standing {
+    page: Page,
     /// Where its deliveries will stand.
-    pub(super) places: Vec<Place>,
+    places: Vec<Place>,
     /// Where its parcels begin among its deliveries, in order.
     parcels: Vec<usize>,
     /// How many of them, from the first on, are born leased.
     leased: usize,
-    reply: oneshot::Sender<StoreResult<Submitted>>,
-    room: Option<Room>,
 }
 
 impl Job for Request {
@@ -45,28 +54,39 @@ impl Job for Request {
     }
 }
 
+impl Standing {
+    fn new(message: &Message, lot: &Lot) -> Self {
+        let page = Page { message: message.id, app: message.app, priority: message.priority, channel: lot.way.channel };
+        let places = placed(&lot.deliveries, lot.way.parcel_max, message.id);
+        let begins = |n: &usize| places[*n].track.state == State::Ready && places[*n].parcel == lot.deliveries[*n].id;
+        let parcels = (0..places.len()).filter(begins).collect();
+        Self { page, places, parcels, leased: 0 }
+    }
+
+    /// The deliveries among which those of a parcel are, beside some that nobody will try.
+    fn rows(&self, parcel: usize) -> Range<usize> {
+        let begin = |parcel: usize| self.parcels.get(parcel).copied().unwrap_or(self.places.len());
+        begin(parcel)..begin(parcel + 1)
+    }
+
+    /// Its parcels that are not born leased, in order, each by the first of its rows.
+    fn ready<'a>(&'a self, lot: &'a Lot) -> impl Iterator<Item = Row> {
+        let first = |n: &usize| self.page.row(lot.deliveries[*n].id, self.places[*n]);
+        self.parcels.iter().skip(self.leased).map(first)
+    }
+}
+
 impl Request {
     /// A request; its answer arrives at the receiver.
     pub(super) fn new(batch: Batch, now: Timestamp) -> (Self, oneshot::Receiver<StoreResult<Submitted>>) {
         let (reply, answer) = oneshot::channel();
-        let page = Page {
-            message: batch.message.id,
-            app: batch.message.app,
-            priority: batch.message.priority,
-            channel: batch.channel,
-        };
-        let places = placed(&batch.page, batch.parcel_max, batch.message.id);
-        let begins = |n: &usize| places[*n].track.state == State::Ready && places[*n].parcel == batch.page[*n].id;
-        let parcels = (0..places.len()).filter(begins).collect();
         let request = Self {
             content: batch.content.to_bytes(),
-            rest: (!batch.rest.is_empty()).then(|| rest_encode(&batch.rest as &[Addressee])),
-            batch,
+            label: batch.message.label.to_text(),
+            rest: batch.rest.as_ref().map(|rest| Sequel::new(&batch.message, rest)),
             now,
-            page,
-            places,
-            parcels,
-            leased: 0,
+            lots: batch.page.iter().map(|lot| Standing::new(&batch.message, lot)).collect(),
+            batch,
             reply,
             room: None,
         };
@@ -76,8 +96,8 @@ impl Request {
     /// How many bytes it brings, roughly.
     pub(super) fn size(&self) -> usize {
         let attachments: usize = self.batch.attachments.iter().map(Vec::len).sum();
-        let rows = (self.batch.page.len() + 1) * ROW_BYTES;
-        self.content.len() + attachments + rows + self.rest.as_ref().map_or(0, Vec::len)
+        let rows = (self.batch.deliveries().count() + 1) * ROW_BYTES;
+        self.content.len() + self.label.len() + attachments + rows + self.rest.as_ref().map_or(0, Sequel::bytes)
     }
 
     /// It has its room in the queue.
@@ -85,51 +105,79 @@ impl Request {
         Self { room: Some(room), ..self }
     }
 
-    /// Its parcels that are not born leased, in order, each by the first of its rows; none where nobody gets anything.
-    pub(super) fn ready(&self) -> impl Iterator<Item = Row> {
-        let first = |n: &usize| self.page.row(self.batch.page[*n].id, self.places[*n]);
-        self.parcels.iter().skip(self.leased).map(first)
+    /// The last of its deliveries; its own id where it has none.
+    pub(super) fn last(&self) -> Id {
+        self.batch.deliveries().map(|delivery| delivery.id).max().unwrap_or(self.batch.message.id)
     }
 
-    /// The first of its parcels that is not born leased yet is.
-    pub(super) fn lease(&mut self) {
-        let policy = any_policy();
-        let rows = self.rows(self.leased);
-        for Place { track, .. } in self.places[rows].iter_mut().filter(|place| place.track.state == State::Ready) {
-            *track = step(track, &Event::Claim, &policy, self.now).unwrap_or(*track);
+    /// How many lots it has.
+    pub(super) const fn lots(&self) -> usize {
+        self.lots.len()
+    }
+
+    /// The channel of a lot.
+    pub(super) fn channel(&self, lot: usize) -> ChannelNo {
+        self.lots[lot].page.channel
+    }
+
+    /// When the first parcel of a lot that is not born leased becomes due; none where all are.
+    pub(super) fn next_due(&self, lot: usize) -> Option<Timestamp> {
+        self.lots[lot].ready(&self.batch.page[lot]).next().map(|parcel| parcel.track.due)
+    }
+
+    /// Its parcels that are not born leased, in order, each by the first of its rows; none where nobody gets anything.
+    pub(super) fn ready(&self) -> impl Iterator<Item = Row> {
+        self.standing().flat_map(|(lot, standing)| standing.ready(lot))
+    }
+
+    /// Its deliveries, with what they have in common and where they will stand.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&Page, &NewDelivery, &Place)> {
+        self.standing().flat_map(|(lot, standing)| {
+            let rows = lot.deliveries.iter().zip(&standing.places);
+            rows.map(|(delivery, place)| (&standing.page, delivery, place))
+        })
+    }
+
+    fn standing(&self) -> impl Iterator<Item = (&Lot, &Standing)> {
+        self.batch.page.iter().zip(&self.lots)
+    }
+
+    /// The first parcel of a lot that is not born leased yet is.
+    pub(super) fn lease(&mut self, lot: usize) {
+        let (policy, now) = (any_policy(), self.now);
+        let standing = &mut self.lots[lot];
+        let rows = standing.rows(standing.leased);
+        for Place { track, .. } in standing.places[rows].iter_mut().filter(|place| place.track.state == State::Ready) {
+            *track = step(track, &Event::Claim, &policy, now).unwrap_or(*track);
         }
-        self.leased += 1;
+        standing.leased += 1;
     }
 
     /// How many of its parcels are not born leased.
-    pub(super) const fn waiting(&self) -> usize {
-        self.parcels.len() - self.leased
+    pub(super) fn waiting(&self) -> usize {
+        self.lots.iter().map(|lot| lot.parcels.len() - lot.leased).sum()
     }
 
-    /// How many of its parcels are born leased.
-    pub(super) const fn leased(&self) -> usize {
-        self.leased
-    }
-
-    /// The deliveries among which those of a parcel are, beside some that nobody will try.
-    fn rows(&self, parcel: usize) -> Range<usize> {
-        let begin = |parcel: usize| self.parcels.get(parcel).copied().unwrap_or(self.places.len());
-        begin(parcel)..begin(parcel + 1)
+    /// How many of its parcels are born leased, by channel; a channel may come more than once.
+    pub(super) fn leased(&self) -> impl Iterator<Item = (ChannelNo, usize)> {
+        self.lots.iter().map(|lot| (lot.page.channel, lot.leased)).filter(|(_, leased)| *leased > 0)
     }
 
     /// What is handed over of what is born leased. Large content and attachments do not travel along: a queue of leased parcels
     /// would hold them all in memory.
     pub(super) fn leases(&self) -> impl Iterator<Item = Lease> {
-        let Batch { message, channel, content, attachments, page, .. } = &self.batch;
+        let Batch { message, content, attachments, .. } = &self.batch;
         let travels = attachments.is_empty() && self.content.len() <= limits::CONTENT_INLINE_BYTES_MAX;
         let cargo = travels.then(|| Cargo { content: content.clone(), attachments: attachments.clone() });
-        (0..self.leased).map(move |parcel| {
-            let rows = self.rows(parcel);
-            let of_parcel = page[rows.clone()].iter().zip(&self.places[rows.clone()]);
+        let parcels = self
+            .standing()
+            .flat_map(|(lot, standing)| (0..standing.leased).map(move |parcel| (lot, standing, standing.rows(parcel))));
+        parcels.map(move |(lot, standing, rows)| {
+            let of_parcel = lot.deliveries[rows.clone()].iter().zip(&standing.places[rows.clone()]);
             Lease {
-                parcel: page[rows.start].id,
+                parcel: lot.deliveries[rows.start].id,
                 message: message.id,
-                channel: *channel,
+                channel: lot.way.channel,
                 app: message.app,
                 priority: message.priority,
                 accepted: message.accepted,
