@@ -14,6 +14,11 @@
 //! | [`recovery`] | what a crash leaves behind |
 //! | [`time`] | due times and expiry |
 //! | [`pages`] | large audiences and cancelling |
+//! | [`lots`] | messages that go by several channels |
+//! | [`expand`] | what follows in later pages, its time and its place |
+//! | [`schedule`] | what waits for its time: listed, hastened, cancelled; what a businessId names |
+//! | [`directory`] | changes of people, departments, posts and roles |
+//! | [`members`] | finding people and groups: pages, trees, members, addresses |
 //! | [`keep`] | declarations, people, notes, captures, retention, counters |
 //! | [`limits`] | windows of an hour and a day, paces; random histories of them, caps included |
 //! | [`caps`] | how often one key may draw |
@@ -41,17 +46,22 @@ pub mod admission;
 pub mod caps;
 pub mod custody;
 pub mod deliver;
+pub mod directory;
 pub mod doubts;
+pub mod expand;
 pub mod followers;
 pub mod history;
 pub mod keep;
 pub mod limits;
+pub mod lots;
+pub mod members;
 pub mod model;
 mod order;
 pub mod pages;
 pub mod parcels;
 pub mod postgres;
 pub mod recovery;
+pub mod schedule;
 pub mod secrets;
 pub mod time;
 pub mod turns;
@@ -101,6 +111,20 @@ macro_rules! conformance {
                 expiry_leaves_what_is_in_flight;
             pages: expands_page_by_page, a_page_behind_the_cursor_is_refused, nobody_is_lost_or_twice_after_a_crash,
                 cancels_what_waits, cancelling_ends_the_expansion;
+            lots: each_lot_goes_by_its_channel, no_parcel_crosses_lots, channels_are_born_leased_by_themselves,
+                gives_back_the_slots_of_every_channel, one_channel_ends_without_the_other, each_channel_recovers_by_its_own_rule;
+            expand: what_follows_is_kept_as_it_was_said, waits_for_its_time_to_expand, the_first_to_come_is_expanded_first,
+                a_page_from_another_place_is_refused, a_page_of_nobody_moves_the_place, later_pages_go_by_several_channels,
+                pages_of_any_bucket_belong_to_their_message, people_are_expanded_once_across_crashes, one_of_many_adds_a_page,
+                a_repeat_is_not_expanded;
+            schedule: lists_what_waits_for_its_time, filters_select_what_waits, a_scheduled_message_is_hastened,
+                waiting_deliveries_are_hastened, a_scheduled_message_is_cancelled, what_waits_outlives_retention,
+                messages_are_found_by_business, lists_are_hastened_too;
+            directory: keeps_groups_and_people, only_what_differs_is_changed, departments_move,
+                refuses_departments_below_themselves, unknown_groups_are_told, large_changes_go_through,
+                changes_at_once_do_not_cross, plans_change_the_directory;
+            members: people_and_groups_come_in_pages, groups_are_found_by_code, all_below_a_department_are_found_once,
+                members_stream_group_by_group, members_go_on_behind_one_who_left, addresses_reach_people;
             keep: plans_apply_once, numbers_are_given_once, finds_users, notes_are_kept_once, keeps_the_newest_captures, bounds_the_bytes_of_captures,
                 prunes_old_history_and_nothing_open, ids_lie_above_all_that_is_stored, depths_agree_with_the_truth, pings, refuses_when_closed;
             limits: exactly_the_limit_passes_at_once, a_request_passes_whole_or_not, the_same_request_counts_once, the_hour_rolls,
