@@ -19,6 +19,9 @@
 //! | [`schedule`] | what waits for its time: listed, hastened, cancelled; what a businessId names |
 //! | [`directory`] | changes of people, departments, posts and roles |
 //! | [`members`] | finding people and groups: pages, trees, members, addresses |
+//! | [`inbox`] | what people find in their inbox and do with it; tokens |
+//! | [`broadcasts`] | items for everybody |
+//! | [`declare`] | what is declared outside plans |
 //! | [`keep`] | declarations, people, notes, captures, retention, counters |
 //! | [`limits`] | windows of an hour and a day, paces; random histories of them, caps included |
 //! | [`caps`] | how often one key may draw |
@@ -43,14 +46,17 @@ use hongyan_core::store::Store;
 pub mod accept;
 pub mod accounts;
 pub mod admission;
+pub mod broadcasts;
 pub mod caps;
 pub mod custody;
+pub mod declare;
 pub mod deliver;
 pub mod directory;
 pub mod doubts;
 pub mod expand;
 pub mod followers;
 pub mod history;
+pub mod inbox;
 pub mod keep;
 pub mod limits;
 pub mod lots;
@@ -125,6 +131,14 @@ macro_rules! conformance {
                 changes_at_once_do_not_cross, plans_change_the_directory;
             members: people_and_groups_come_in_pages, groups_are_found_by_code, all_below_a_department_are_found_once,
                 members_stream_group_by_group, members_go_on_behind_one_who_left, addresses_reach_people;
+            inbox: an_item_is_there_once, an_item_says_what_its_channel_says, items_come_in_pages, filters_select_items,
+                marks_change_what_they_say, all_are_marked_until_now, news_come_after_a_moment, tokens_open_one_inbox,
+                items_go_with_their_message;
+            broadcasts: a_broadcast_is_in_every_inbox, who_was_there_sees_a_broadcast, broadcasts_lie_among_own_items,
+                marks_on_broadcasts_are_ones_own, broadcasts_are_marked_until_now, a_broadcast_is_news_when_it_fires,
+                a_broadcast_page_may_deliver_too, broadcasts_go_with_their_message;
+            declare: declares_from_the_version_that_was_read, numbers_of_the_removed_are_not_given_again, one_of_many_declares,
+                plans_and_changes_go_together;
             keep: plans_apply_once, numbers_are_given_once, finds_users, notes_are_kept_once, keeps_the_newest_captures, bounds_the_bytes_of_captures,
                 prunes_old_history_and_nothing_open, ids_lie_above_all_that_is_stored, depths_agree_with_the_truth, pings, refuses_when_closed;
             limits: exactly_the_limit_passes_at_once, a_request_passes_whole_or_not, the_same_request_counts_once, the_hour_rolls,
