@@ -16,6 +16,7 @@ use rusqlite::{
 
 use crate::{
     audience,
+    held_rest::following,
     open::{OpenError, Opening, READER_CACHE_KIB},
     place::{Fresh, beside, canonical},
     trouble::Outcome,
@@ -32,7 +33,8 @@ const LOG_GROWTH_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 pub struct Holdings {
     /// Messages.
     pub messages: u64,
-    /// Deliveries that are still to come, with those that follow in later pages of their message.
+    /// Deliveries that are still to come, with those that follow in later pages of their message; where that is people of the
+    /// directory, as many as are named (a department is one).
     pub open: u64,
 }
 
@@ -163,7 +165,7 @@ pub(crate) fn holdings(db: &Connection) -> Outcome<Holdings> {
     let mut open = count("SELECT count(*) FROM delivery WHERE state <= 2")?;
     for message in audience::expanding(db)? {
         match audience::remaining(db, message) {
-            Ok((_, rest)) => open += rest.iter().filter(|who| who.skipped.is_none()).count() as u64,
+            Ok((place, who)) => open += following(who, &place),
             Err(trouble) if trouble.is_damage() => {}
             Err(trouble) => return Err(trouble),
         }

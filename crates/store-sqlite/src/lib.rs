@@ -16,7 +16,8 @@
 //! | `windows` | what accounts have used of their limits |
 //! | `readers`, `reads` | how looking things up stays out of the writer's way |
 //! | `accounts`, `history` | accounts, tokens and followers, and what accounts have sent, as they are looked up |
-//! | `backup`, `restore`, `review` | how a copy is made beside a node, how it comes back, what is held because of it |
+//! | `directory`, `inbox` | people and what they belong to, and what they find in their inbox, as it is looked up |
+//! | `backup`, `restore`, `held_rest`, `review` | how a copy is made beside a node, how it comes back, what is held because of it |
 //! | `source` | what is in it, for a move to another store |
 //! | `checkpoint` | how the write-ahead log stays short |
 //! | `row`, `audience`, `trouble` | rows, stored audiences and errors, from and to SQL |
@@ -25,8 +26,11 @@ mod accounts;
 mod audience;
 mod backup;
 mod checkpoint;
+mod directory;
 mod held;
+mod held_rest;
 mod history;
+mod inbox;
 mod memory;
 mod open;
 mod operation;

@@ -33,6 +33,8 @@ pub(crate) struct Memory {
     pub prune_after: i64,
     /// Where the search for secrets to erase goes on.
     pub erase_after: i64,
+    /// Grows with every change of the directory, also with one that is rolled back.
+    pub directory_turn: u64,
     /// The rules for events that ask no rules.
     pub any_policy: Policy,
 }
@@ -49,6 +51,7 @@ impl Memory {
             expire_from: None,
             prune_after: 0,
             erase_after: 0,
+            directory_turn: 0,
             any_policy: Policy { repeat: Repeat::AtLeastOnce, retry: RetrySchedule::of([]) },
         };
         let mut count = db.prepare(

@@ -166,7 +166,7 @@ const WRITER_CACHE_KIB: i64 = 16 * 1024;
 /// Page cache of each other connection, in KiB.
 pub(crate) const READER_CACHE_KIB: i64 = 2 * 1024;
 /// Prepared statements kept by each connection; there are fewer in the program.
-const STATEMENTS_MAX: usize = 128;
+const STATEMENTS_MAX: usize = 256;
 /// Databases up to this size are checked whole when they are opened.
 const CHECKED_WHOLE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 

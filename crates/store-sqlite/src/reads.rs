@@ -7,15 +7,14 @@ use hongyan_core::{
     content::Content,
     id::Id,
     limits,
-    message::{Dialect, Message, MessageState},
-    setup::{AppNo, ChannelNo, ProviderNo, User},
-    store::{Attempt, Capture, Cargo, Declaration, DeliveryRecord, Doubt, Expansion, MessageRecord},
+    message::{Dialect, Label, Message, MessageState},
+    setup::{AppNo, ChannelNo, ProviderNo},
+    store::{Attempt, Capture, Cargo, Declaration, DeliveryRecord, Doubt, MessageRecord},
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, Row as SqlRow, params};
 
 use crate::{
-    audience::rest_decode,
     row::{ROW_COLUMNS, address_read, id_read, priority_read, row_columns, row_read},
     trouble::{Outcome, Trouble},
 };
@@ -42,13 +41,20 @@ pub(crate) fn delivery_ids(db: &Connection, message: Id) -> Outcome<Vec<Id>> {
     Ok(ids)
 }
 
+/// The columns that [`message_row`] reads, in its order.
 macro_rules! message_columns {
     () => {
-        "m.id, m.app, m.dialect, m.operation, m.user, m.priority, m.state, m.accepted, m.expires, m.channel, m.client"
+        "m.id, m.app, m.dialect, m.operation, m.user, m.priority, m.state, m.accepted, m.expires, m.channel, m.client, \
+         m.label"
     };
 }
+pub(crate) use message_columns;
 
-fn message_row(row: &SqlRow<'_>) -> Outcome<(Message, ChannelNo)> {
+/// The number of columns of [`message_columns`]; others may follow.
+pub(crate) const MESSAGE_COLUMNS: usize = 12;
+
+/// Reads the columns of [`message_columns`]: a message and its channel.
+pub(crate) fn message_row(row: &SqlRow<'_>) -> Outcome<(Message, ChannelNo)> {
     let (dialect, state): (String, String) = (row.get(2)?, row.get(6)?);
     let message = Message {
         id: id_read(row, 0)?,
@@ -59,10 +65,17 @@ fn message_row(row: &SqlRow<'_>) -> Outcome<(Message, ChannelNo)> {
         client: row.get(10)?,
         priority: priority_read(row, 5)?,
         state: MessageState::from_name(&state).ok_or_else(|| Trouble::Damaged(format!("a message {state:?}")))?,
+        label: label_read(row, 11)?,
         accepted: Timestamp::from_ms(row.get(7)?),
         expires: Timestamp::from_ms(row.get(8)?),
     };
     Ok((message, ChannelNo(row.get(9)?)))
+}
+
+/// Reads what the caller said of a message.
+pub(crate) fn label_read(row: &SqlRow<'_>, column: usize) -> Outcome<Label> {
+    let text = row.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?;
+    Label::from_text(text).map_err(|error| Trouble::Damaged(format!("the label of a message: {error}")))
 }
 
 /// A message with its deliveries and their attempts, as of one moment.
@@ -95,6 +108,7 @@ fn deliveries_read(db: &Connection, message: Id, first: i64, last: i64, to: &mut
         to.push(DeliveryRecord {
             id: delivery.id,
             parcel: delivery.parcel,
+            channel: delivery.channel,
             recipient: row.get(ROW_COLUMNS)?,
             address: address_read(row)?,
             track: delivery.track,
@@ -148,23 +162,25 @@ impl StoredCargo {
     }
 }
 
-/// Messages that are being expanded, in the order of their ids.
-pub(crate) fn expansions(db: &Connection, after: Option<Id>, limit: usize) -> Outcome<Vec<Expansion>> {
-    let mut find = db.prepare_cached(concat!(
-        "SELECT ",
-        message_columns!(),
-        ", e.cursor, a.rest FROM expansion e JOIN message m ON m.id = e.message JOIN audience a ON a.message = e.message \
-         WHERE e.message > ?1 ORDER BY e.message LIMIT ?2"
-    ))?;
-    let mut rows = find.query(params![after.map_or(0, Id::get), sql_limit(limit)])?;
-    let mut found = Vec::new();
+/// What [`of_business`] asks.
+pub(crate) const OF_BUSINESS: &str = "SELECT id FROM message INDEXED BY message_business \
+     WHERE app = ?1 AND business = ?2 AND business <> '' AND id < ?3 ORDER BY id DESC LIMIT ?4";
+
+/// Messages of an app under a businessId, the newest first.
+pub(crate) fn of_business(
+    db: &Connection,
+    app: AppNo,
+    business: &str,
+    before: Option<Id>,
+    limit: usize,
+) -> Outcome<Vec<Id>> {
+    let mut find = db.prepare_cached(OF_BUSINESS)?;
+    let mut rows = find.query(params![app.0, business, before.map_or(i64::MAX, Id::get), sql_limit(limit)])?;
+    let mut ids = Vec::new();
     while let Some(row) = rows.next()? {
-        let (message, channel) = message_row(row)?;
-        let cursor = usize::try_from(row.get::<_, i64>(11)?).unwrap_or(0);
-        let rest = rest_decode(row.get_ref(12)?.as_blob().map_err(rusqlite::Error::from)?)?;
-        found.push(Expansion { message, channel, cursor, rest });
+        ids.push(id_read(row, 0)?);
     }
-    Ok(found)
+    Ok(ids)
 }
 
 /// The answer that was kept for an idempotency key.
@@ -238,30 +254,6 @@ pub(crate) fn declarations(db: &Connection) -> Outcome<(i64, Vec<Declaration>)> 
     Ok((version, declared))
 }
 
-/// The people with these codes.
-pub(crate) fn users(db: &Connection, codes: &[String]) -> Outcome<Vec<User>> {
-    let mut find =
-        db.prepare_cached("SELECT code, name, email, phone, wecom, openid, enabled FROM person WHERE code = ?1")?;
-    let mut found = Vec::with_capacity(codes.len());
-    for code in codes {
-        found.extend(
-            find.query_row([code], |row| {
-                Ok(User {
-                    code: row.get(0)?,
-                    name: row.get(1)?,
-                    email: row.get(2)?,
-                    phone: row.get(3)?,
-                    wecom: row.get(4)?,
-                    openid: row.get(5)?,
-                    enabled: row.get(6)?,
-                })
-            })
-            .optional()?,
-        );
-    }
-    Ok(found)
-}
-
 /// A note.
 pub(crate) fn note(db: &Connection, key: &str) -> Outcome<Option<String>> {
     Ok(db.prepare_cached("SELECT value FROM note WHERE key = ?1")?.query_row([key], |row| row.get(0)).optional()?)
@@ -311,6 +303,7 @@ pub(crate) fn last_id(db: &Connection) -> Outcome<Option<Id>> {
     Ok(last.and_then(Id::from_i64))
 }
 
-fn sql_limit(limit: usize) -> i64 {
+/// A limit for SQL.
+pub(crate) fn sql_limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }

@@ -18,7 +18,7 @@ use hongyan_core::{
     id::{Id, IdSource},
     limits,
     retry::RetrySchedule,
-    store::{Addressee, NewDelivery, Page},
+    store::{Addressee, Lot, NewDelivery, Page, Place},
     time::Timestamp,
 };
 use rusqlite::{Connection, params};
@@ -26,6 +26,7 @@ use rusqlite::{Connection, params};
 use crate::{
     audience::{expanding, expansion_end, remaining},
     backup::{Holdings, holdings},
+    held_rest::lists_left,
     memory::Memory,
     open::{OpenError, Opening, READER_CACHE_KIB},
     operation::Operation,
@@ -231,36 +232,39 @@ fn hold_deliveries(db: &Connection, now: Timestamp) -> Outcome<()> {
 
 /// Expands the rest of a message, page by page as a node does, into deliveries that are held.
 fn hold_rest(tx: &mut Transaction<'_>, message: Id, ids: &IdSource, now: Timestamp) -> Outcome<()> {
-    let (mut cursor, rest) = match remaining(tx.db, message) {
+    let (mut from, who) = match remaining(tx.db, message) {
         Ok(remaining) => remaining,
         Err(trouble) if trouble.is_damage() => {
             tracing::error!(%message, ?trouble, "who was still to follow cannot be read and is left out");
-            return expansion_end(tx.db, message);
+            expansion_end(tx.db, message)?;
+            return Ok(());
         }
         Err(trouble) => return Err(trouble),
     };
     let expires = tx.db.query_row("SELECT expires FROM message WHERE id = ?1", [message.get()], |row| row.get(0))?;
     let expires = Timestamp::from_ms(expires);
-    let mut left = rest.len();
-    for page in rest.chunks(limits::PAGE_RECIPIENTS_MAX) {
-        let first = block(ids, page.len(), now);
-        let delivery = |(n, who): (usize, &Addressee)| NewDelivery {
-            id: first.plus(n),
-            recipient: who.recipient.clone(),
-            address: who.address.clone(),
-            track: match who.skipped {
-                Some(reason) => Track::skipped(reason, now, expires),
-                None => held(Track::ready(now, expires), now),
-            },
-        };
-        let deliveries: Vec<_> = page.iter().enumerate().map(delivery).collect();
-        left -= page.len();
-        // All of them are held: they make no parcel.
-        let page = Page { message, cursor, deliveries, parcel_max: limits::PAGE_RECIPIENTS_MAX, last: left == 0 };
-        cursor += page.deliveries.len();
-        PageAdd { page, now }.run(tx)?;
+    for (way, addressees) in lists_left(who, &from) {
+        for page in addressees.chunks(limits::PAGE_RECIPIENTS_MAX) {
+            let first = block(ids, page.len(), now);
+            let delivery = |(n, who): (usize, &Addressee)| NewDelivery {
+                id: first.plus(n),
+                recipient: who.recipient.clone(),
+                address: who.address.clone(),
+                track: match who.skipped {
+                    Some(reason) => Track::skipped(reason, now, expires),
+                    None => held(Track::ready(now, expires), now),
+                },
+            };
+            let deliveries = page.iter().enumerate().map(delivery).collect();
+            let to = Place { step: from.step.saturating_add(1), mark: String::new() };
+            let page =
+                Page { message, from, to: Some(to.clone()), page: vec![Lot { way, deliveries }], broadcast: None };
+            PageAdd { page, now }.run(tx)?;
+            from = to;
+        }
     }
-    expansion_end(tx.db, message)
+    expansion_end(tx.db, message)?;
+    Ok(())
 }
 
 /// Ids in a row. They may run ahead of the clock as far as it takes: nobody else takes any before the store is in place.

@@ -18,12 +18,12 @@ pub(crate) const APPLICATION_ID: u32 = 0x4847_594E;
 pub(crate) const PAGE_BYTES: u32 = 8_192;
 
 /// The schema version that this program writes.
-pub(crate) const VERSION: u32 = 4;
+pub(crate) const VERSION: u32 = 5;
 
 /// How long a connection waits for a lock: nobody of ours holds one for long, but an operator's shell may.
 pub(crate) const BUSY_WAIT: Duration = Duration::from_secs(5);
 
-const MIGRATIONS: [&str; VERSION as usize] = [V1, V2, V3, V4];
+const MIGRATIONS: [&str; VERSION as usize] = [V1, V2, V3, V4, V5];
 
 /// These are written into partial indexes below.
 const _: () = assert!(hongyan_core::limits::CRASHES_BEFORE_ALONE == 3 && State::Unknown.number() == 9);
@@ -311,80 +311,98 @@ CREATE TABLE history_total (
 ) STRICT;
 ";
 
+const V5: &str = "
+-- What the caller said of a message for its own ends (`Label`), and of that the businessId, by which messages are found.
+ALTER TABLE message ADD COLUMN label TEXT NOT NULL DEFAULT '';
+ALTER TABLE message ADD COLUMN business TEXT NOT NULL DEFAULT '';
+CREATE INDEX message_business ON message (app, business, id) WHERE business <> '';
+
+-- An expansion has its time, and a place that need not be a number of rows. What it was before V5: under way since its message
+-- was accepted, on its message's one channel.
+ALTER TABLE expansion RENAME COLUMN cursor TO step;
+ALTER TABLE expansion ADD COLUMN mark TEXT NOT NULL DEFAULT '';     -- behind whom the next page of people begins
+ALTER TABLE expansion ADD COLUMN due INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE expansion ADD COLUMN channels TEXT NOT NULL DEFAULT ''; -- numbers with commas between them: those of the audience
+UPDATE expansion SET (due, channels) = (SELECT m.accepted, m.channel FROM message m WHERE m.id = expansion.message)
+ WHERE message IN (SELECT id FROM message);
+CREATE INDEX expansion_due ON expansion (due, message);
+
+-- The directory. People are found by what reaches them, too; the case of mail addresses does not count.
+CREATE INDEX person_email ON person (lower(email)) WHERE email <> '';
+CREATE INDEX person_phone ON person (phone) WHERE phone <> '';
+CREATE TABLE directory_group (
+    no     INTEGER PRIMARY KEY,
+    kind   TEXT NOT NULL,
+    code   TEXT NOT NULL,
+    name   TEXT NOT NULL,
+    parent INTEGER,             -- the department above; null at the top
+    UNIQUE (kind, code)
+) STRICT;
+CREATE INDEX directory_group_parent ON directory_group (parent) WHERE parent IS NOT NULL;
+-- Who belongs to what: a group's members in the order of their codes, and by the index a person's groups.
+CREATE TABLE directory_member (
+    party INTEGER NOT NULL,     -- the group
+    user  TEXT NOT NULL,
+    PRIMARY KEY (party, user)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX directory_member_user ON directory_member (user, party);
+-- When people are enabled: from `since` until just before `until`, which is null where they are still. Who was enabled
+-- before V5 was so ever since.
+CREATE TABLE presence (
+    user  TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    until INTEGER,
+    PRIMARY KEY (user, since)
+) STRICT, WITHOUT ROWID;
+INSERT INTO presence SELECT code, 0, NULL FROM person WHERE enabled = 1;
+
+-- The in-app inbox: an item has the id of its delivery. What it says is the message's content.
+CREATE TABLE inbox_item (
+    id       INTEGER PRIMARY KEY,
+    user     TEXT NOT NULL,
+    message  INTEGER NOT NULL,
+    app      INTEGER NOT NULL,
+    channel  INTEGER NOT NULL,
+    business TEXT NOT NULL,
+    kind     TEXT NOT NULL,
+    at       INTEGER NOT NULL,
+    read     INTEGER NOT NULL,
+    archived INTEGER NOT NULL,
+    deleted  INTEGER NOT NULL   -- the row stays, so that the item does not come again
+) STRICT;
+-- A person's items, read from the newest end: all, those not read, those of a businessId; and what came since a moment.
+CREATE INDEX inbox_all ON inbox_item (user, archived, id) WHERE deleted = 0;
+CREATE INDEX inbox_unread ON inbox_item (user, archived, id) WHERE deleted = 0 AND read = 0;
+CREATE INDEX inbox_business ON inbox_item (user, business, id) WHERE deleted = 0 AND business <> '';
+CREATE INDEX inbox_at ON inbox_item (user, at, id) WHERE deleted = 0;
+-- One row for everybody; what a reader did with it, if anything.
+CREATE TABLE broadcast (
+    message  INTEGER PRIMARY KEY,
+    app      INTEGER NOT NULL,
+    channel  INTEGER NOT NULL,
+    business TEXT NOT NULL,
+    kind     TEXT NOT NULL,
+    at       INTEGER NOT NULL
+) STRICT;
+CREATE INDEX broadcast_at ON broadcast (at, message);
+CREATE TABLE broadcast_mark (
+    user     TEXT NOT NULL,
+    message  INTEGER NOT NULL,
+    read     INTEGER NOT NULL,
+    archived INTEGER NOT NULL,
+    deleted  INTEGER NOT NULL,
+    PRIMARY KEY (user, message)
+) STRICT, WITHOUT ROWID;
+-- They go with their message.
+CREATE INDEX broadcast_mark_message ON broadcast_mark (message);
+CREATE TABLE inbox_token (
+    hash    BLOB PRIMARY KEY,
+    user    TEXT NOT NULL,
+    app     INTEGER NOT NULL,
+    expires INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX inbox_token_expires ON inbox_token (expires);
+";
+
 #[cfg(test)]
-pub(crate) mod tests {
-    use std::path::Path;
-
-    use hongyan_core::{
-        account::FIRST_TAG,
-        cap::{Draw, Drawn},
-        id::{Id, IdSource},
-        quota::{Admission, Admitted, Day, Fit, Sums},
-        setup::{ChannelNo, ProviderNo},
-        store::{Declarations, Deliveries, Followers, Limits, Messages, Upkeep},
-        time::Timestamp,
-    };
-
-    use super::*;
-    use crate::{Options, open};
-
-    const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
-
-    /// What an earlier version of this program left behind, with a note in it, a message and a delivery whose outcome nobody knows.
-    pub(crate) fn made_by_version(version: u32, file: &Path) -> Id {
-        let db = Connection::open(file).expect("opens");
-        db.pragma_update(None, "page_size", PAGE_BYTES).expect("sets");
-        db.pragma_update(None, "application_id", APPLICATION_ID).expect("sets");
-        db.query_row("PRAGMA journal_mode = WAL", [], |_| Ok(())).expect("sets");
-        for sql in MIGRATIONS.iter().take(version as usize) {
-            db.execute_batch(sql).expect("makes");
-        }
-        db.pragma_update(None, "user_version", version).expect("sets");
-        db.execute("INSERT INTO note VALUES ('who', ?1)", [format!("version {version}")]).expect("writes");
-        let id = IdSource::new(0, None).block(1, 0, NOW).expect("ids");
-        let unknown =
-            "INSERT INTO delivery VALUES (?1, ?1, ?1, 2, 2, 1, 9, 1, 1, 0, 5, 6, 7, 0, 'ambiguous', 'a', NULL)";
-        db.execute(unknown, [id.get()]).expect("writes");
-        let message = "INSERT INTO message VALUES (?1, 1, 2, 'cmsi', 'send_mail', 'admin', 2, 'expanded', 5, 6, ?1, 0)";
-        db.execute(message, [id.get()]).expect("writes");
-        id
-    }
-
-    #[tokio::test]
-    async fn a_store_made_by_an_earlier_version_is_opened_and_brought_up() {
-        for made_by in 1..VERSION {
-            let directory = tempfile::tempdir().expect("a directory");
-            let file = directory.path().join("hongyan.db");
-            let unknown = made_by_version(made_by, &file);
-            for used in 1..=2u32 {
-                let store = open(&file, Options::default()).await.expect("opens");
-                let who = store.note_read("who").await.expect("reads");
-                assert_eq!(who, Some(format!("version {made_by}")));
-                let admission = Admission {
-                    account: "account/1".into(),
-                    id: Id::from_i64(i64::from(used)).expect("positive"),
-                    amount: 1,
-                    hour_max: 5,
-                    day_max: 5,
-                    day: Day { begin: NOW, end: Timestamp::MAX },
-                    fit: Fit::Whole,
-                };
-                let admitted = store.window_admit(admission, NOW).await;
-                let sums = Sums { hour: used.into(), day: used.into() };
-                assert_eq!(admitted, Ok(Admitted::Yes(sums)), "kept from one start to the next");
-                let draw = Draw { key: "member/1".into(), amount: 1, back: None };
-                assert_eq!(store.caps_draw(Vec::new(), vec![draw], NOW).await, Ok(vec![Drawn::Yes]));
-                let doubts = store.doubts(ChannelNo(2), NOW, None, 9).await.expect("lists");
-                assert_eq!(doubts.iter().map(|doubt| doubt.delivery).collect::<Vec<_>>(), [unknown]);
-                let message = store.message_read(unknown).await.expect("reads").expect("is there").message;
-                assert_eq!((message.user.as_str(), message.client.as_str()), ("admin", ""));
-                let tagged = store.follower_tag(ProviderNo(1), "o".into()).await.expect("answers");
-                assert_eq!((tagged.0.tag, tagged.1), (FIRST_TAG, used == 1));
-                store.close().await;
-                let db = Connection::open(&file).expect("opens");
-                let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("reads");
-                assert_eq!(version, VERSION);
-            }
-        }
-    }
-}
+pub(crate) mod tests;

@@ -1,5 +1,7 @@
 //! The store itself: each method of the port is handed to the writer as an operation, or to a reader as a look-up.
 
+mod people;
+
 use std::{
     fs::File,
     sync::{Arc, Mutex, PoisonError},
@@ -17,18 +19,19 @@ use hongyan_core::{
     quota::{Admission, Admitted, Day, Sums},
     setup::{AppNo, ChannelNo, ProviderNo, User},
     store::{
-        AccessTokens, Accounts, Batch, Capture, Captures, Cargo, Change, Commits, Declaration, Declarations,
-        Deliveries, Depth, Doubt, Expansion, Followers, Lease, Limits, MessageRecord, Messages, NodeRecord, Page,
-        PlanChange, Policies, Recovered, StoreResult, Submitted, Upkeep,
+        AccessTokens, Accounts, Batch, Cancelled, Capture, Captures, Cargo, Change, Commits, Declaration,
+        DeclarationChange, Declarations, Deliveries, Depth, Doubt, Expansion, Followers, Lease, Limits, MessageRecord,
+        Messages, NodeRecord, Page, PlanChange, Policies, Recovered, Scheduled, ScheduledFilter, StoreResult,
+        Submitted, Upkeep,
     },
     time::{Clock, SystemClock, Timestamp},
     token::{KeptToken, TokenTurn},
 };
 
 use crate::{
-    accounts,
+    accounts, audience,
     checkpoint::Checkpointer,
-    history,
+    directory, history,
     ops::{
         account::{AccountAdd, AccountAlter, AccountRemove, AccountTokenAdd},
         answer::AnswerKeep,
@@ -40,8 +43,9 @@ use crate::{
         erase::SecretsErase,
         expire::Expire,
         follower::{FollowerSubscribed, FollowerTag},
+        hasten::Hasten,
         page::PageAdd,
-        plan::{NoteOnce, PlanApply},
+        plan::{Declare, NoteOnce, PlanApply},
         prune::Prune,
         quota::{TokensTake, WindowAdmit, WindowRefund},
         recover::Recover,
@@ -122,8 +126,37 @@ impl Messages for SqliteStore {
         self.inner.writer.write(PageAdd { page, now }).await
     }
 
-    async fn expansions(&self, after: Option<Id>, limit: usize) -> StoreResult<Vec<Expansion>> {
-        self.inner.readers.read(move |db| reads::expansions(db, after, limit)).await
+    async fn expansions(
+        &self,
+        after: Option<(Timestamp, Id)>,
+        limit: usize,
+        now: Timestamp,
+    ) -> StoreResult<Vec<Expansion>> {
+        self.inner.readers.read(move |db| audience::expansions(db, after, limit, now)).await
+    }
+
+    async fn scheduled(
+        &self,
+        filter: ScheduledFilter,
+        after: Option<(Timestamp, Id)>,
+        limit: usize,
+        now: Timestamp,
+    ) -> StoreResult<Vec<Scheduled>> {
+        self.inner.readers.read(move |db| audience::scheduled(db, &filter, after, limit, now)).await
+    }
+
+    async fn message_hasten(&self, message: Id, now: Timestamp) -> StoreResult<bool> {
+        self.inner.writer.write(Hasten { message, now }).await
+    }
+
+    async fn messages_of_business(
+        &self,
+        app: AppNo,
+        business: String,
+        before: Option<Id>,
+        limit: usize,
+    ) -> StoreResult<Vec<Id>> {
+        self.inner.readers.read(move |db| reads::of_business(db, app, &business, before, limit)).await
     }
 
     async fn message_read(&self, id: Id) -> StoreResult<Option<MessageRecord>> {
@@ -138,7 +171,7 @@ impl Messages for SqliteStore {
         self.inner.writer.write(SecretsErase { limit }).await
     }
 
-    async fn message_cancel(&self, message: Id, now: Timestamp) -> StoreResult<usize> {
+    async fn message_cancel(&self, message: Id, now: Timestamp) -> StoreResult<Cancelled> {
         self.inner.writer.write(Cancel { message, now }).await
     }
 }
@@ -201,11 +234,17 @@ impl Declarations for SqliteStore {
     }
 
     async fn plan_apply(&self, plan: PlanChange) -> StoreResult<bool> {
-        self.inner.writer.write(PlanApply { plan }).await
+        // A plan names no moment; whoever it enables or disables is so from now on.
+        let now = self.clock().now();
+        self.inner.writer.write(PlanApply { plan, now }).await
+    }
+
+    async fn declare(&self, change: DeclarationChange) -> StoreResult<bool> {
+        self.inner.writer.write(Declare { change }).await
     }
 
     async fn users_find(&self, codes: Vec<String>) -> StoreResult<Vec<User>> {
-        self.inner.readers.read(move |db| reads::users(db, &codes)).await
+        self.inner.readers.read(move |db| directory::users(db, &codes)).await
     }
 
     async fn note_once(&self, key: &str, value: &str) -> StoreResult<String> {

@@ -10,6 +10,8 @@ pub(crate) enum Trouble {
     Sql(SqlError),
     /// A stored value is not one that this program writes.
     Damaged(String),
+    /// What was asked for does not fit what is there.
+    Refused(String),
     /// The operation's own code panicked.
     Panicked,
 }
@@ -29,6 +31,7 @@ impl Trouble {
         match self {
             Self::Sql(error) => told_sql(error),
             Self::Damaged(what) => StoreError::Corrupt(what.clone()),
+            Self::Refused(why) => StoreError::Conflict(why.clone()),
             Self::Panicked => {
                 StoreError::Unavailable { why: "the operation failed inside the store".to_owned(), certain: true }
             }
@@ -50,7 +53,7 @@ impl Trouble {
                     )
             }
             Self::Damaged(_) => true,
-            Self::Panicked => false,
+            Self::Refused(_) | Self::Panicked => false,
         }
     }
 

@@ -3,6 +3,7 @@
 use hongyan_core::{
     delivery::{Event, step},
     id::Id,
+    store::Cancelled,
     time::Timestamp,
 };
 
@@ -17,18 +18,17 @@ pub(crate) struct Cancel {
 }
 
 impl Operation for Cancel {
-    type Answer = usize;
+    type Answer = Cancelled;
 
-    fn run(&self, tx: &mut Transaction<'_>) -> Outcome<usize> {
+    fn run(&self, tx: &mut Transaction<'_>) -> Outcome<Cancelled> {
         tx.memory.see(self.now);
-        expansion_end(tx.db, self.message)?;
-        let mut cancelled = 0;
+        let mut cancelled = Cancelled { deliveries: 0, unexpanded: expansion_end(tx.db, self.message)? };
         for id in reads::delivery_ids(tx.db, self.message)? {
             let Some(row) = row_find(tx.db, id)? else { continue };
             if let Some(track) = step(&row.track, &Event::Cancel, &tx.memory.any_policy, self.now) {
                 tx.change(&row, track, self.now)?;
                 tx.tell(&row, track);
-                cancelled += 1;
+                cancelled.deliveries += 1;
             }
         }
         Ok(cancelled)

@@ -1,17 +1,20 @@
-//! Large audiences: the later pages of a message, each with its cursor in one commit.
+//! Large audiences: the later pages of a message, each with the place of its expansion, and the broadcast that it may be, in one
+//! commit.
 
 use hongyan_core::{
+    id::Id,
     setup::{AppNo, ChannelNo},
     store::Page as NewPage,
     time::Timestamp,
 };
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    audience::expansion_end,
+    audience::expansion_move,
     history,
     operation::Operation,
     ops::submit::{Page, Parcel, runs},
+    reads::label_read,
     row::priority_read,
     transaction::Transaction,
     trouble::{Outcome, Trouble},
@@ -27,42 +30,57 @@ impl Operation for PageAdd {
     type Answer = bool;
 
     fn bytes(&self) -> usize {
-        self.page.deliveries.iter().map(|delivery| 256 + delivery.recipient.len() + delivery.address.len()).sum()
+        self.page.deliveries().map(|delivery| 256 + delivery.recipient.len() + delivery.address.len()).sum()
     }
 
     fn run(&self, tx: &mut Transaction<'_>) -> Outcome<bool> {
         tx.memory.see(self.now);
-        let NewPage { message, cursor, deliveries, parcel_max, last } = &self.page;
-        let here = i64::try_from(*cursor).unwrap_or(i64::MAX);
-        let next = here.saturating_add(i64::try_from(deliveries.len()).unwrap_or(i64::MAX));
-        let moved = tx
-            .db
-            .prepare_cached("UPDATE expansion SET cursor = ?3 WHERE message = ?1 AND cursor = ?2")?
-            .execute(params![message.get(), here, next])?;
-        if moved == 0 {
+        if !expansion_move(tx.db, &self.page)? {
             return Ok(false);
         }
-        if *last {
-            expansion_end(tx.db, *message)?;
+        let message = self.page.message;
+        if let Some(channel) = self.page.broadcast {
+            broadcast_insert(tx.db, message, channel, self.now)?;
         }
-        let (Some(head), Some(tail)) = (deliveries.first(), deliveries.last()) else { return Ok(true) };
+        let ids = || self.page.deliveries().map(|delivery| delivery.id);
+        let (Some(head), Some(tail)) = (ids().min(), ids().max()) else { return Ok(true) };
         tx.db.prepare_cached("INSERT INTO page VALUES (?1, ?2, ?3)")?.execute(params![
             message.get(),
-            head.id.get(),
-            tail.id.get()
+            head.get(),
+            tail.get()
         ])?;
-        let (app, channel, priority) = tx
+        let (app, priority) = tx
             .db
-            .prepare_cached("SELECT app, channel, priority FROM message WHERE id = ?1")?
-            .query_row([message.get()], |row| Ok((AppNo(row.get(0)?), ChannelNo(row.get(1)?), priority_read(row, 2))))
+            .prepare_cached("SELECT app, priority FROM message WHERE id = ?1")?
+            .query_row([message.get()], |row| Ok((AppNo(row.get(0)?), priority_read(row, 1))))
             .optional()?
-            .ok_or_else(|| Trouble::Damaged(format!("message {message} is being expanded and is not there")))?;
-        history::count(tx.db, app, deliveries.len())?;
-        let page = Page { message: *message, app, priority: priority?, channel };
-        for run in runs(deliveries, *parcel_max) {
-            let parcel = Parcel::of(run).unwrap_or(Parcel { id: head.id, due: self.now });
-            page.insert(tx, run, parcel, None)?;
+            .ok_or_else(|| gone(message))?;
+        let priority = priority?;
+        history::count(tx.db, app, ids().count())?;
+        for lot in &self.page.page {
+            let page = Page { message, app, priority, channel: lot.way.channel };
+            for run in runs(&lot.deliveries, lot.way.parcel_max) {
+                let parcel = Parcel::of(run).unwrap_or(Parcel { id: head, due: self.now });
+                page.insert(tx, run, parcel, None)?;
+            }
         }
         Ok(true)
     }
+}
+
+/// A broadcast of a message to everyone. A message is one broadcast, however many channels carry it.
+fn broadcast_insert(db: &Connection, message: Id, channel: ChannelNo, now: Timestamp) -> Outcome<()> {
+    let (app, label) = db
+        .prepare_cached("SELECT app, label FROM message WHERE id = ?1")?
+        .query_row([message.get()], |row| Ok((row.get::<_, u32>(0)?, label_read(row, 1))))
+        .optional()?
+        .ok_or_else(|| gone(message))?;
+    let label = label?;
+    db.prepare_cached("INSERT INTO broadcast VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING")?
+        .execute(params![message.get(), app, channel.0, label.business, label.kind, now.ms()])?;
+    Ok(())
+}
+
+fn gone(message: Id) -> Trouble {
+    Trouble::Damaged(format!("message {message} is being expanded and is not there"))
 }

@@ -1,16 +1,23 @@
 //! Applying a plan: what it declares, in one transaction with the version that tells nodes to read it.
 
 use hongyan_core::{
-    setup::User,
-    store::{Declaration, PlanChange},
+    directory::DirectoryFault,
+    store::{Declaration, DeclarationChange, PlanChange},
+    time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::{operation::Operation, transaction::Transaction, trouble::Outcome};
+use crate::{
+    operation::Operation,
+    ops::directory,
+    transaction::Transaction,
+    trouble::{Outcome, Trouble},
+};
 
 /// The operation.
 pub(crate) struct PlanApply {
     pub plan: PlanChange,
+    pub now: Timestamp,
 }
 
 impl Operation for PlanApply {
@@ -18,10 +25,11 @@ impl Operation for PlanApply {
 
     fn bytes(&self) -> usize {
         let declared: usize = self.plan.declarations.iter().map(|declaration| declaration.doc.len()).sum();
-        declared + 128 * self.plan.users.len()
+        declared + 256 * (self.plan.directory.users.len() + self.plan.directory.groups.len())
     }
 
     fn run(&self, tx: &mut Transaction<'_>) -> Outcome<bool> {
+        tx.memory.see(self.now);
         let raised = tx
             .db
             .prepare_cached("UPDATE setup SET version = version + 1, plan = ?1 WHERE plan <> ?1")?
@@ -32,8 +40,44 @@ impl Operation for PlanApply {
         for declaration in &self.plan.declarations {
             declare(tx.db, declaration)?;
         }
-        for user in &self.plan.users {
-            person_keep(tx.db, user)?;
+        let known = directory::compare(tx.db, &self.plan.directory)?;
+        let report = directory::change(tx, &self.plan.directory, &known, self.now)?;
+        if report.faults.is_empty() { Ok(true) } else { Err(refused(&report.faults)) }
+    }
+}
+
+/// Why a plan is not applied, none of it.
+fn refused(faults: &[DirectoryFault]) -> Trouble {
+    let faults: Vec<_> = faults.iter().map(DirectoryFault::to_string).collect();
+    Trouble::Refused(format!("the plan's people and groups do not fit together: {}", faults.join("; ")))
+}
+
+/// Changes what is declared where nothing has changed since.
+pub(crate) struct Declare {
+    pub change: DeclarationChange,
+}
+
+impl Operation for Declare {
+    /// Whether it was changed.
+    type Answer = bool;
+
+    fn bytes(&self) -> usize {
+        self.change.put.iter().map(|declaration| declaration.doc.len()).sum()
+    }
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Outcome<bool> {
+        let raised = tx
+            .db
+            .prepare_cached("UPDATE setup SET version = version + 1 WHERE version = ?1")?
+            .execute([self.change.version])?;
+        if raised == 0 {
+            return Ok(false);
+        }
+        for (kind, code) in &self.change.remove {
+            tx.db.prepare_cached("DELETE FROM declaration WHERE kind = ?1 AND code = ?2")?.execute([kind, code])?;
+        }
+        for declaration in &self.change.put {
+            declare(tx.db, declaration)?;
         }
         Ok(true)
     }
@@ -58,13 +102,6 @@ pub(crate) fn next_number(db: &Connection, kind: &str, first: u32) -> Outcome<u3
         "INSERT INTO numbering VALUES (?1, ?2) ON CONFLICT (kind) DO UPDATE SET last = last + 1 RETURNING last",
     )?;
     Ok(next.query_row(params![kind, first], |row| row.get(0))?)
-}
-
-fn person_keep(db: &Connection, user: &User) -> Outcome<()> {
-    let User { code, name, email, phone, wecom, openid, enabled } = user;
-    db.prepare_cached("INSERT OR REPLACE INTO person VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-        .execute(params![code, name, email, phone, wecom, openid, enabled])?;
-    Ok(())
 }
 
 /// Keeps a note, unless there is one.

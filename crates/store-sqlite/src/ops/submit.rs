@@ -5,16 +5,16 @@ use hongyan_core::{
     delivery::{Event, Reason, State, step},
     id::Id,
     limits,
-    message::{Idempotency, Message, MessageState, Priority},
+    message::{Idempotency, Message, Priority},
     quota::Admitted,
     setup::{AppNo, ChannelNo},
-    store::{Batch, Cargo, Lease, LeasedRow, NewDelivery, Submitted},
+    store::{Batch, Cargo, Lease, LeasedRow, Lot, NewDelivery, Submitted},
     time::Timestamp,
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
-    audience::{expansion_insert, rest_encode},
+    audience::{StoredRest, expansion_insert, state_before},
     history,
     operation::Operation,
     ops::claim::suspects_reign,
@@ -28,14 +28,14 @@ use crate::{
 pub(crate) struct Submit {
     batch: Batch,
     content: Vec<u8>,
-    rest: Option<Vec<u8>>,
+    rest: Option<StoredRest>,
     now: Timestamp,
 }
 
 impl Submit {
     pub(crate) fn new(batch: Batch, now: Timestamp) -> Self {
         let content = batch.content.to_bytes();
-        let rest = (!batch.rest.is_empty()).then(|| rest_encode(&batch.rest));
+        let rest = batch.rest.as_ref().map(StoredRest::of);
         Self { batch, content, rest, now }
     }
 }
@@ -48,8 +48,8 @@ impl Operation for Submit {
 
     fn bytes(&self) -> usize {
         let attachments: usize = self.batch.attachments.iter().map(Vec::len).sum();
-        let rows = self.batch.page.len() * ROW_BYTES;
-        self.content.len() + attachments + rows + self.rest.as_ref().map_or(0, Vec::len) + ROW_BYTES
+        let rows = self.batch.deliveries().count() * ROW_BYTES;
+        self.content.len() + attachments + rows + self.rest.as_ref().map_or(0, StoredRest::bytes) + ROW_BYTES
     }
 
     fn run(&self, tx: &mut Transaction<'_>) -> Outcome<Submitted> {
@@ -68,7 +68,7 @@ impl Operation for Submit {
         if let Some(idempotency) = &batch.idempotency {
             key_keep(tx.db, &batch.message, idempotency, self.now)?;
         }
-        history::count(tx.db, batch.message.app, batch.page.len())?;
+        history::count(tx.db, batch.message.app, batch.deliveries().count())?;
         message_insert(tx.db, batch)?;
         tx.db
             .prepare_cached("INSERT INTO content VALUES (?1, ?2)")?
@@ -86,38 +86,42 @@ impl Operation for Submit {
         if let Some(rest) = &self.rest {
             expansion_insert(tx.db, batch.message.id, rest)?;
         }
-        let page = Page {
-            message: batch.message.id,
-            app: batch.message.app,
-            priority: batch.message.priority,
-            channel: batch.channel,
-        };
-        for run in runs(&batch.page, batch.parcel_max) {
-            let Some(parcel) = Parcel::of(run) else {
-                page.insert(tx, run, Parcel { id: batch.message.id, due: self.now }, None)?;
-                continue;
-            };
-            // A parcel that found no slot waits, and whatever follows it waits behind it.
-            let born_leased = parcel.due <= self.now && slot_free(tx, batch.channel, self.now)?;
-            let rows = page.insert(tx, run, parcel, born_leased.then_some(self.now))?;
-            if born_leased {
-                tx.hand_over(self.lease(parcel.id, rows));
-            }
+        for lot in &batch.page {
+            self.lot_insert(tx, lot)?;
         }
         Ok(Submitted::Stored)
     }
 }
 
 impl Submit {
+    /// Stores the deliveries of one channel.
+    fn lot_insert(&self, tx: &mut Transaction<'_>, lot: &Lot) -> Outcome<()> {
+        let Message { id: message, app, priority, .. } = self.batch.message;
+        let page = Page { message, app, priority, channel: lot.way.channel };
+        for run in runs(&lot.deliveries, lot.way.parcel_max) {
+            let Some(parcel) = Parcel::of(run) else {
+                page.insert(tx, run, Parcel { id: message, due: self.now }, None)?;
+                continue;
+            };
+            // A parcel that found no slot waits, and whatever of its channel follows it waits behind it.
+            let born_leased = parcel.due <= self.now && slot_free(tx, page.channel, self.now)?;
+            let rows = page.insert(tx, run, parcel, born_leased.then_some(self.now))?;
+            if born_leased {
+                tx.hand_over(self.lease(page.channel, parcel.id, rows));
+            }
+        }
+        Ok(())
+    }
+
     /// What is handed over. Large content and attachments do not travel along, as they do not with a claim: a queue of leased
     /// parcels would hold them all in memory.
-    fn lease(&self, parcel: Id, rows: Vec<LeasedRow>) -> Lease {
-        let Batch { message, channel, content, attachments, .. } = &self.batch;
+    fn lease(&self, channel: ChannelNo, parcel: Id, rows: Vec<LeasedRow>) -> Lease {
+        let Batch { message, content, attachments, .. } = &self.batch;
         let travels = attachments.is_empty() && self.content.len() <= limits::CONTENT_INLINE_BYTES_MAX;
         Lease {
             parcel,
             message: message.id,
-            channel: *channel,
+            channel,
             app: message.app,
             priority: message.priority,
             accepted: message.accepted,
@@ -240,11 +244,12 @@ fn delivery_insert(db: &Connection, row: &Row, delivery: &NewDelivery) -> Outcom
 }
 
 fn message_insert(db: &Connection, batch: &Batch) -> Outcome<()> {
-    let Message { id, app, dialect, operation, user, client, priority, state, accepted, expires } = &batch.message;
-    let state = if batch.rest.is_empty() { *state } else { MessageState::Expanding };
-    let last = batch.page.last().map_or(*id, |delivery| delivery.id);
-    db.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?.execute(
-        params![
+    let Message { id, app, dialect, operation, user, client, priority, state, label, accepted, expires } =
+        &batch.message;
+    let state = batch.rest.as_ref().map_or(*state, |rest| state_before(*accepted, rest.due));
+    let last = batch.deliveries().map(|delivery| delivery.id).max().unwrap_or(*id);
+    db.prepare_cached("INSERT INTO message VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")?
+        .execute(params![
             id.get(),
             app.0,
             batch.channel.0,
@@ -258,8 +263,9 @@ fn message_insert(db: &Connection, batch: &Batch) -> Outcome<()> {
             last.get(),
             batch.attachments.len() as i64,
             client,
-        ],
-    )?;
+            label.to_text(),
+            label.business,
+        ])?;
     Ok(())
 }
 

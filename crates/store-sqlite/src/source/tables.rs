@@ -1,6 +1,8 @@
 //! The tables of a store one after the other, each in pages by its key: at most so many rows and, roughly, so many bytes at a
 //! time, one row at least.
 
+mod people;
+
 use std::time::Duration;
 
 use hongyan_core::{
@@ -9,8 +11,8 @@ use hongyan_core::{
     message::{Dialect, Message, MessageState},
     pace::Meter,
     quota::{Account, Day, Entry},
-    setup::{AppNo, ChannelNo, ProviderNo, User},
-    store::{Capture, Declaration},
+    setup::{AppNo, ChannelNo, ProviderNo},
+    store::{Capture, Declaration, Rest},
     time::Timestamp,
     transfer::{MovedAttachment, MovedDelivery, MovedExpansion, MovedKey, MovedMessage, MovedPage, Rows},
 };
@@ -18,7 +20,7 @@ use rusqlite::{Connection, Params, Row as SqlRow, params};
 
 use crate::{
     accounts::{account_columns, account_row, follower_row},
-    audience::rest_decode,
+    audience::{place_row, who_row},
     reads,
     row::{ROW_COLUMNS, address_read, id_read, priority_read, row_columns, row_read},
     trouble::{Outcome, Trouble},
@@ -43,6 +45,12 @@ pub(super) enum Place {
     Numberings,
     Setup,
     People { after: String },
+    Presences { after: (String, i64) },
+    Groups { after: u32 },
+    Members { after: (u32, String) },
+    Items { after: i64 },
+    Marks { after: (String, i64) },
+    Broadcasts { after: i64 },
     Notes,
     Captures { after: i64 },
     Accounts { after: String },
@@ -55,6 +63,11 @@ pub(super) enum Place {
 /// Whether there is such a table: a store of an older version may lack some.
 pub(super) fn exists(db: &Connection, table: &str) -> Outcome<bool> {
     Ok(db.prepare_cached("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?1")?.exists([table])?)
+}
+
+/// Whether a store is of a version that has a directory, inboxes and scheduled messages.
+pub(super) fn has_people(db: &Connection) -> Outcome<bool> {
+    exists(db, "directory_group")
 }
 
 impl Place {
@@ -100,6 +113,46 @@ impl Place {
         }
     }
 
+    /// The same for people, what they belong to and their inboxes.
+    fn read_of_people(self, db: &Connection) -> Outcome<(Rows, Option<Self>)> {
+        match self {
+            Self::Presences { after } => {
+                let rows = people::presences(db, &after)?;
+                let next = rows.last().map(|last| Self::Presences { after: (last.user.clone(), last.since.ms()) });
+                Ok((Rows::Presences(rows), next.or(Some(Self::Groups { after: 0 }))))
+            }
+            // All but presences, which are known of an older store too, came together.
+            Self::Groups { .. } if !has_people(db)? => Ok((Rows::Groups(Vec::new()), Some(Self::Notes))),
+            Self::Groups { after } => {
+                let rows = people::groups(db, after)?;
+                let next = rows.last().map(|last| Self::Groups { after: last.no.0 });
+                Ok((Rows::Groups(rows), next.or(Some(Self::Members { after: (0, String::new()) }))))
+            }
+            Self::Members { after } => {
+                let rows = people::members(db, &after)?;
+                let next = rows.last().map(|(user, group)| Self::Members { after: (group.0, user.clone()) });
+                Ok((Rows::Members(rows), next.or(Some(Self::Items { after: 0 }))))
+            }
+            Self::Items { after } => {
+                let rows = people::items(db, after)?;
+                let next = rows.last().map(|last| Self::Items { after: last.item.id.get() });
+                Ok((Rows::Items(rows), next.or(Some(Self::Marks { after: (String::new(), 0) }))))
+            }
+            Self::Marks { after } => {
+                let rows = people::marks(db, &after)?;
+                let next = rows.last().map(|last| Self::Marks { after: (last.item.user.clone(), last.item.id.get()) });
+                Ok((Rows::Items(rows), next.or(Some(Self::Broadcasts { after: 0 }))))
+            }
+            Self::Broadcasts { after } => {
+                let rows = people::broadcasts(db, after)?;
+                let next = rows.last().map(|last| Self::Broadcasts { after: last.message.get() });
+                Ok((Rows::Broadcasts(rows), next.or(Some(Self::Notes))))
+            }
+            // The functions above read the others.
+            _ => Ok((Rows::Notes(Vec::new()), None)),
+        }
+    }
+
     /// The same for what is kept beside messages.
     fn read_beside(self, db: &Connection) -> Outcome<(Rows, Option<Self>)> {
         match self {
@@ -107,9 +160,9 @@ impl Place {
             Self::Numberings => Ok((Rows::Numberings(numberings(db)?), Some(Self::Setup))),
             Self::Setup => Ok((setup(db)?, Some(Self::People { after: String::new() }))),
             Self::People { after } => {
-                let rows = people(db, &after)?;
+                let rows = people::people(db, &after)?;
                 let next = rows.last().map(|last| Self::People { after: last.code.clone() });
-                Ok((Rows::People(rows), next.or(Some(Self::Notes))))
+                Ok((Rows::People(rows), next.or(Some(Self::Presences { after: (String::new(), 0) }))))
             }
             Self::Notes => Ok((Rows::Notes(notes(db)?), Some(Self::Captures { after: 0 }))),
             Self::Captures { after } => {
@@ -142,8 +195,7 @@ impl Place {
                 let next = rows.last().map(|(_, last)| Self::Followers { after: last.tag });
                 Ok((Rows::Followers(rows), next))
             }
-            // `read` reads the others.
-            _ => Ok((Rows::Notes(Vec::new()), None)),
+            of_people => of_people.read_of_people(db),
         }
     }
 }
@@ -171,11 +223,12 @@ fn page<T>(
 
 fn messages(db: &Connection, after: i64) -> Outcome<Vec<MovedMessage>> {
     // A message without content is damaged; empty content says so to whoever wants to send it, and keeps nobody from the rest.
-    // A store of an older version knows no clients.
+    // A store of an older version knows no clients, or no labels.
     let client = if exists(db, "follower")? { "m.client" } else { "''" };
+    let label = if has_people(db)? { "m.label" } else { "''" };
     let sql = format!(
         "SELECT m.id, m.app, m.dialect, m.operation, m.user, m.priority, m.state, m.accepted, m.expires, m.channel, \
-         m.last, m.attachments, coalesce(c.body, x''), {client} \
+         m.last, m.attachments, coalesce(c.body, x''), {client}, {label} \
          FROM message m LEFT JOIN content c ON c.message = m.id WHERE m.id > ?1 ORDER BY m.id"
     );
     page(db, &sql, [after], |row| {
@@ -190,6 +243,7 @@ fn messages(db: &Connection, after: i64) -> Outcome<Vec<MovedMessage>> {
             client: row.get(13)?,
             priority: priority_read(row, 5)?,
             state: MessageState::from_name(&state).ok_or_else(|| Trouble::Damaged(format!("a message {state:?}")))?,
+            label: reads::label_read(row, 14)?,
             accepted: Timestamp::from_ms(row.get(7)?),
             expires: Timestamp::from_ms(row.get(8)?),
         };
@@ -243,12 +297,16 @@ fn pages(db: &Connection, after: (i64, i64)) -> Outcome<Vec<MovedPage>> {
 }
 
 fn expansions(db: &Connection, after: i64) -> Outcome<Vec<MovedExpansion>> {
-    let sql = "SELECT e.message, e.cursor, a.rest FROM expansion e JOIN audience a ON a.message = e.message \
-               WHERE e.message > ?1 ORDER BY e.message";
-    page(db, sql, [after], |row| {
-        let rest = row.get_ref(2)?.as_blob().map_err(rusqlite::Error::from)?;
-        let cursor = usize::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
-        Ok((MovedExpansion { message: id_read(row, 0)?, cursor, rest: rest_decode(rest)? }, rest.len()))
+    // In a store of an older version they are all under way.
+    let columns = if has_people(db)? { "e.step, e.mark, e.due" } else { "e.cursor, '', m.accepted" };
+    let sql = format!(
+        "SELECT e.message, {columns}, a.rest, m.channel FROM expansion e JOIN message m ON m.id = e.message \
+         JOIN audience a ON a.message = e.message WHERE e.message > ?1 ORDER BY e.message"
+    );
+    page(db, &sql, [after], |row| {
+        let rest = Rest { due: Timestamp::from_ms(row.get(3)?), who: who_row(row, 4)? };
+        let length = row.get_ref(4)?.as_blob().map_err(rusqlite::Error::from)?.len();
+        Ok((MovedExpansion { message: id_read(row, 0)?, place: place_row(row, 1)?, rest }, length))
     })
 }
 
@@ -288,22 +346,6 @@ fn numberings(db: &Connection) -> Outcome<Vec<(String, u32)>> {
 fn setup(db: &Connection) -> Outcome<Rows> {
     let read = |row: &SqlRow<'_>| Ok(Rows::Setup { version: row.get(0)?, plan: row.get(1)? });
     Ok(db.query_row("SELECT version, plan FROM setup", [], read)?)
-}
-
-fn people(db: &Connection, after: &str) -> Outcome<Vec<User>> {
-    let sql = "SELECT code, name, email, phone, wecom, openid, enabled FROM person WHERE code > ?1 ORDER BY code";
-    page(db, sql, [after], |row| {
-        let user = User {
-            code: row.get(0)?,
-            name: row.get(1)?,
-            email: row.get(2)?,
-            phone: row.get(3)?,
-            wecom: row.get(4)?,
-            openid: row.get(5)?,
-            enabled: row.get(6)?,
-        };
-        Ok((user, 0))
-    })
 }
 
 fn notes(db: &Connection) -> Outcome<Vec<(String, String)>> {

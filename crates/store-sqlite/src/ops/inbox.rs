@@ -1,0 +1,178 @@
+//! Putting items into inboxes, and what their readers do with them.
+
+use hongyan_core::{
+    id::Id,
+    inbox::{InboxFilter, InboxToken, Mark, Marked, NewItem, Which},
+    time::Timestamp,
+};
+use rusqlite::{Connection, params};
+
+use crate::{
+    inbox::{BROADCASTS, Selected},
+    operation::Operation,
+    row::id_read,
+    transaction::Transaction,
+    trouble::Outcome,
+};
+
+/// Puts items into inboxes.
+pub(crate) struct InboxPut {
+    pub items: Vec<NewItem>,
+}
+
+impl Operation for InboxPut {
+    type Answer = ();
+
+    fn bytes(&self) -> usize {
+        256 * self.items.len()
+    }
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Outcome<()> {
+        let mut put = tx.db.prepare_cached(
+            "INSERT INTO inbox_item VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 0, 0, 0) ON CONFLICT DO NOTHING",
+        )?;
+        for NewItem { id, user, message, app, channel, business, kind, at } in &self.items {
+            put.execute(params![id.get(), user, message.get(), app.0, channel.0, business, kind, at.ms()])?;
+        }
+        Ok(())
+    }
+}
+
+/// Marks items of a person.
+pub(crate) struct InboxMark {
+    pub user: String,
+    pub which: Which,
+    pub mark: Mark,
+    pub now: Timestamp,
+}
+
+/// The column in which a mark is kept, and what it is then.
+const fn column(mark: Mark) -> (&'static str, u8) {
+    match mark {
+        Mark::Read => ("read", 1),
+        Mark::Unread => ("read", 0),
+        Mark::Archived => ("archived", 1),
+        Mark::Unarchived => ("archived", 0),
+        Mark::Deleted => ("deleted", 1),
+    }
+}
+
+impl Operation for InboxMark {
+    type Answer = Vec<Marked>;
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Outcome<Vec<Marked>> {
+        tx.memory.see(self.now);
+        let mut marked = Vec::new();
+        match &self.which {
+            Which::Items(ids) => {
+                for id in ids {
+                    self.mark_one(tx.db, *id, &mut marked)?;
+                }
+            }
+            Which::All(filter) => {
+                self.mark_own(tx.db, filter, &mut marked)?;
+                self.mark_broadcasts(tx.db, filter, None, &mut marked)?;
+                marked.sort_unstable_by_key(|item| item.id);
+            }
+        }
+        Ok(marked)
+    }
+}
+
+impl InboxMark {
+    /// An item is a person's own or a broadcast: ids are never both.
+    fn mark_one(&self, db: &Connection, id: Id, marked: &mut Vec<Marked>) -> Outcome<()> {
+        let (column, value) = column(self.mark);
+        let own = format!(
+            "UPDATE inbox_item SET {column} = {value} WHERE id = ?1 AND user = ?2 AND deleted = 0 AND {column} <> {value}"
+        );
+        if db.prepare_cached(&own)?.execute(params![id.get(), self.user])? > 0 {
+            marked.push(Marked { id, broadcast: false });
+            return Ok(());
+        }
+        self.mark_broadcasts(db, &InboxFilter::default(), Some(id), marked)
+    }
+
+    /// All of a person's own that are selected, those put away and those not.
+    fn mark_own(&self, db: &Connection, filter: &InboxFilter, marked: &mut Vec<Marked>) -> Outcome<()> {
+        let (column, value) = column(self.mark);
+        let selected = Selected { user: &self.user, before: None, filter };
+        for archived in [false, true].into_iter().filter(|archived| selected.may_be(*archived)) {
+            // What is to be read is found among what is not.
+            let (index, clauses) = selected.own(filter.unread || self.mark == Mark::Read, archived);
+            let find = format!(
+                "SELECT id FROM inbox_item INDEXED BY {index} WHERE {clauses} AND at <= ?8 AND {column} <> {value}"
+            );
+            let mut find = db.prepare_cached(&find)?;
+            let mut rows = find.query(selected.parameters(self.now.ms()))?;
+            while let Some(row) = rows.next()? {
+                marked.push(Marked { id: id_read(row, 0)?, broadcast: false });
+            }
+        }
+        // Found first, for a statement must not walk an index that it changes.
+        let mut change = db.prepare_cached(&format!("UPDATE inbox_item SET {column} = {value} WHERE id = ?1"))?;
+        for Marked { id, .. } in &*marked {
+            change.execute([id.get()])?;
+        }
+        Ok(())
+    }
+
+    /// Broadcasts that are selected, or of those just one.
+    fn mark_broadcasts(
+        &self,
+        db: &Connection,
+        filter: &InboxFilter,
+        only: Option<Id>,
+        marked: &mut Vec<Marked>,
+    ) -> Outcome<()> {
+        let (column, value) = column(self.mark);
+        // Of one: those below it were not asked for, and the limit keeps them out.
+        let one = if only.is_some() { "AND b.message = ?2 - 1" } else { "" };
+        let find = format!("SELECT b.message {BROADCASTS} {one} AND b.at <= ?8 AND ifnull(m.{column}, 0) <> {value}");
+        let before = only.map(|id| id.plus(1));
+        let selected = Selected { user: &self.user, before, filter };
+        // An item that was named is marked whenever it came.
+        let until = if only.is_some() { i64::MAX } else { self.now.ms() };
+        let mut found = Vec::new();
+        {
+            let mut find = db.prepare_cached(&find)?;
+            let mut rows = find.query(selected.parameters(until))?;
+            while let Some(row) = rows.next()? {
+                found.push(id_read(row, 0)?);
+            }
+        }
+        let keep = format!(
+            "INSERT INTO broadcast_mark (user, message, read, archived, deleted) VALUES (?1, ?2, 0, 0, 0) \
+             ON CONFLICT DO NOTHING"
+        );
+        let change = format!("UPDATE broadcast_mark SET {column} = {value} WHERE user = ?1 AND message = ?2");
+        for id in found {
+            db.prepare_cached(&keep)?.execute(params![self.user, id.get()])?;
+            db.prepare_cached(&change)?.execute(params![self.user, id.get()])?;
+            marked.push(Marked { id, broadcast: true });
+        }
+        Ok(())
+    }
+}
+
+/// Keeps a person's token.
+pub(crate) struct InboxTokenAdd {
+    pub token: InboxToken,
+    pub hash: [u8; 32],
+    pub expires: Timestamp,
+}
+
+impl Operation for InboxTokenAdd {
+    type Answer = ();
+
+    fn run(&self, tx: &mut Transaction<'_>) -> Outcome<()> {
+        let InboxToken { user, app } = &self.token;
+        tx.db.prepare_cached("INSERT OR REPLACE INTO inbox_token VALUES (?1, ?2, ?3, ?4)")?.execute(params![
+            self.hash,
+            user,
+            app.0,
+            self.expires.ms()
+        ])?;
+        Ok(())
+    }
+}
