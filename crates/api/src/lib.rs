@@ -3,20 +3,25 @@
 
 mod accounts;
 mod auth;
+mod body;
 mod captures;
+mod directory;
 mod messages;
 mod nodes;
 mod problem;
+mod templates;
 mod wire;
 
 use std::sync::Arc;
 
 pub use auth::AdminToken;
 use axum::{Router, middleware, routing::get};
+pub use directory::{group_faults, user_faults};
 use hongyan_core::{setup::CurrentSetup, store::Store};
 use hongyan_intake::AccountBook;
 pub use messages::parse_message_id;
 pub use problem::Problem;
+pub use templates::{TemplateBook, TemplateChange, TemplateError};
 
 /// What the API reads from.
 #[derive(Clone)]
@@ -27,15 +32,19 @@ pub struct Api {
     pub setup: Arc<CurrentSetup>,
     /// The accounts of the token API.
     pub accounts: Arc<AccountBook>,
+    /// What messages say.
+    pub templates: Arc<dyn TemplateBook>,
 }
 
 /// The routes under `/v1` and `more` beside them, guarded by the administrator's token.
 pub fn router(api: Api, more: Router, admin: AdminToken) -> Router {
     Router::new()
-        .route("/v1/messages/{id}", get(messages::read))
+        .merge(messages::routes())
         .route("/v1/captures", get(captures::list))
         .route("/v1/nodes", get(nodes::list))
         .merge(accounts::routes())
+        .merge(directory::routes())
+        .merge(templates::routes())
         .merge(more.with_state(()))
         .fallback(|| async { Problem::not_found("there is no such path under /v1") })
         .method_not_allowed_fallback(|| async { Problem::method_not_allowed() })

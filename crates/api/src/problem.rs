@@ -43,6 +43,11 @@ impl Problem {
         Self { status: StatusCode::CONFLICT, title: "Conflict", detail: detail.into() }
     }
 
+    /// 412: what is there is not what the request was made from.
+    pub fn precondition_failed(detail: impl Into<String>) -> Self {
+        Self { status: StatusCode::PRECONDITION_FAILED, title: "Precondition failed", detail: detail.into() }
+    }
+
     /// 413: the body is too large, or broke off.
     pub fn bad_body(detail: impl Into<String>) -> Self {
         Self { status: StatusCode::PAYLOAD_TOO_LARGE, title: "Content too large", detail: detail.into() }

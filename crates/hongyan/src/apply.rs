@@ -1,6 +1,8 @@
 //! What a start brings into the store: the plan, and what the first start makes: the administrator's token and the first account
 //! of the token API, each said once. Every step may be cut short and is then done by the next start.
 
+use std::sync::Arc;
+
 use anyhow::Context;
 use hongyan_api::AdminToken;
 use hongyan_channels::Deps as ChannelDeps;
@@ -10,7 +12,7 @@ use hongyan_intake::{AccountBook, AccountError, NewAccount};
 use crate::{
     config::Config,
     plan::{AccountPlan, Plan, applied_hash},
-    stored,
+    stored::{self, StoredTemplates},
     talk::say,
     vault::{Vault, random_token},
     verify,
@@ -33,11 +35,14 @@ pub(crate) async fn plan(
 ) -> anyhow::Result<()> {
     let store = accounts.store();
     let planned = std::mem::take(&mut plan.account);
+    let templates = std::mem::take(&mut plan.template);
     let change = plan.seal(hash, vault)?;
     let (_, declared) = store.declarations().await?;
     let is_applied = applied_hash(&declared) == Some(change.hash.as_str());
     let setup = stored::preview(declared, &change.declarations, vault).context("in the plan")?;
     verify::providers(&setup, channels).context("in the plan")?;
+    let kind = |code: &str| setup.channels().iter().find(|channel| channel.code == code).map(|channel| channel.kind);
+    verify::templates(&templates, kind).context("in the plan")?;
     if !is_applied {
         // Before the plan is on record as applied, so that a start that is cut short is repeated.
         for account in planned {
@@ -45,6 +50,8 @@ pub(crate) async fn plan(
                 .await
                 .with_context(|| format!("account {:?} of the plan", account.name))?;
         }
+        // Each on the version that it replaces, which no plan can know.
+        StoredTemplates::new(Arc::clone(store)).declare(templates).await.context("the templates of the plan")?;
     }
     if store.plan_apply(change).await? {
         tracing::info!("the plan is applied");

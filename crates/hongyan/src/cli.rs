@@ -17,6 +17,7 @@ use crate::{
     backup,
     config::{Config, StorePlace},
     demo,
+    messages::{self, MessagesArgs},
     migrate::Move,
     node, nodes,
     plan::Plan,
@@ -84,6 +85,8 @@ enum Command {
     },
     /// Keep the accounts of the token API (iMSG).
     Account(AccountArgs),
+    /// Look after messages that wait for their time: list, cancel, send now.
+    Messages(MessagesArgs),
     /// Set an official account up, so that its followers can be reached by tags.
     Wechat(WechatArgs),
     /// Copy the embedded store into a file, whether or not a node runs on it. Prints what the copy holds.
@@ -140,6 +143,10 @@ pub fn run() -> ExitCode {
         },
         Command::Account(arguments) => match Config::load(arguments.config.as_deref()) {
             Ok(config) => ended(block_on(account::run(&config, arguments))),
+            Err(error) => wrong(&error),
+        },
+        Command::Messages(arguments) => match Config::load(arguments.config.as_deref()) {
+            Ok(config) => ended(block_on(messages::run(&config, arguments)).map(|()| true)),
             Err(error) => wrong(&error),
         },
         Command::Wechat(arguments) => match Config::load(arguments.config.as_deref()) {

@@ -12,6 +12,7 @@
 //! | [`status`] | `/healthz`, `/readyz`, `/metrics` |
 //! | [`nodes`] | who works on the store, asked of a running node |
 //! | [`account`] | the accounts of the token API, kept through a running node or in the store |
+//! | [`messages`] | messages that wait for their time, through a running node or in the store |
 //! | `wechat` | what is set up at an official account itself |
 //! | [`backup`] | the embedded store into a file and back |
 //! | [`migrate`] | the embedded store into a PostgreSQL database |
@@ -27,6 +28,7 @@ pub mod config;
 pub mod demo;
 mod fetch;
 pub mod http;
+pub mod messages;
 pub mod migrate;
 pub mod node;
 pub mod nodes;

@@ -3,7 +3,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use anyhow::{anyhow, bail, ensure};
+use anyhow::{Context, anyhow, bail, ensure};
 use async_trait::async_trait;
 use hongyan_channels::Deps;
 use hongyan_core::{
@@ -15,7 +15,11 @@ use hongyan_core::{
     token::{KeptToken, TokenTurn},
 };
 
-use crate::{plan::Plan, stored, vault::Vault};
+use crate::{
+    plan::{MessageTemplatePlan, Plan},
+    stored,
+    vault::Vault,
+};
 
 /// Checks `plan`. Where a store `exists`, providers that the plan does not declare may be declared there.
 ///
@@ -31,6 +35,13 @@ pub fn plan(plan: &Plan, exists: bool) -> anyhow::Result<()> {
             known.channel.retain(|other| other.code != channel.code);
         }
     }
+    let kind = |code: &str| {
+        let channel = plan.channel.iter().find(|channel| channel.code == code);
+        channel.and_then(|channel| ChannelKind::from_name(&channel.kind))
+    };
+    // What a channel of the store is, is seen when the plan is applied.
+    let are_known = |template: &&MessageTemplatePlan| template.content.keys().all(|code| kind(code).is_some());
+    templates(plan.template.iter().filter(|template| !exists || are_known(template)), kind)?;
     let change = known.seal(String::new(), &vault)?;
     let setup = stored::preview(Vec::new(), &change.declarations, &vault)?;
     let deps = Deps {
@@ -75,6 +86,20 @@ const fn not_yet(kind: ChannelKind) -> &'static str {
         ChannelKind::Robot | ChannelKind::Webhook => ": only providers of kind capture and test do, so far",
         _ => "",
     }
+}
+
+/// Looks whether templates fit the channels that they are for; `kind` answers the kind of the channel with a code.
+///
+/// # Errors
+/// What is wrong with the first.
+pub fn templates<'a>(
+    templates: impl IntoIterator<Item = &'a MessageTemplatePlan>,
+    kind: impl Fn(&str) -> Option<ChannelKind>,
+) -> anyhow::Result<()> {
+    for template in templates {
+        template.fits(&kind).with_context(|| format!("template {:?}", template.code))?;
+    }
+    Ok(())
 }
 
 /// Refuses a second official account in a channel. An openid is of one account, so that whoever a channel reaches by one it

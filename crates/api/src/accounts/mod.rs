@@ -5,11 +5,7 @@ mod import;
 
 use axum::{
     Json, Router,
-    body::Bytes,
-    extract::{
-        Path, Query, State,
-        rejection::{BytesRejection, QueryRejection},
-    },
+    extract::{Path, Query, State, rejection::QueryRejection},
     http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -21,9 +17,12 @@ use hongyan_core::{
 use hongyan_intake::{AccountError, LIMIT_MAX, NewAccount};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::{Api, problem::Problem, wire};
-
-type Body = Result<Bytes, BytesRejection>;
+use crate::{
+    Api,
+    body::{Body, whole},
+    problem::Problem,
+    wire,
+};
 
 const PAGE: usize = 100;
 const PAGE_MAX: usize = 1_000;
@@ -156,10 +155,6 @@ async fn set_password(
     let Password { password } = if body.is_empty() { Password::default() } else { parsed(&body)? };
     let (account, made) = api.accounts.set_password(&name, password).await?.ok_or_else(unknown)?;
     Ok(Json(view(account, made)))
-}
-
-fn whole(body: Body) -> Result<Bytes, Problem> {
-    body.map_err(|_| Problem::bad_body("the body is larger than 2 MiB, or did not come whole"))
 }
 
 /// A body, whatever its content type says; the parser's own words could repeat a password.

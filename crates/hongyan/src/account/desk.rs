@@ -1,5 +1,5 @@
-//! Where accounts are kept: at a running node over `/v1`, or in the store itself, through the same `/v1` without a socket, where
-//! no node holds it (design 9).
+//! Where accounts and messages are kept: at a running node over `/v1`, or in the store itself, through the same `/v1` without a
+//! socket, where no node holds it (design 9).
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -18,7 +18,8 @@ use crate::{
     config::Config,
     fetch::{Call, fetch, reachable, resolve},
     store,
-    vault::random_token,
+    stored::{self, StoredTemplates},
+    vault::{Vault, random_token},
 };
 
 /// Who is asked.
@@ -73,11 +74,16 @@ impl Desk {
             bail!("a node works on it");
         }
         let token = random_token()?;
-        let accounts = Arc::new(AccountBook::new(Arc::clone(&store)));
-        let setup = Arc::new(CurrentSetup::default());
-        let api = Api { store: Arc::clone(&store), setup, accounts };
-        let api = hongyan_api::router(api, Router::new(), AdminToken::new(&token));
-        Ok(Self::Store { store, api, token })
+        match api(config, &store).await {
+            Ok(api) => {
+                let api = hongyan_api::router(api, Router::new(), AdminToken::new(&token));
+                Ok(Self::Store { store, api, token })
+            }
+            Err(error) => {
+                leave(&*store).await;
+                Err(error)
+            }
+        }
     }
 
     /// Asks, and answers the JSON of the reply; null where it has none.
@@ -105,6 +111,18 @@ impl Desk {
             leave(&*store).await;
         }
     }
+}
+
+/// What `/v1` of a store reads from.
+async fn api(config: &Config, store: &Arc<dyn Store>) -> anyhow::Result<Api> {
+    let vault = Vault::open(&config.secret_file, &**store).await?;
+    let setup = stored::load(&**store, &vault).await?;
+    Ok(Api {
+        store: Arc::clone(store),
+        setup: Arc::new(CurrentSetup::new(setup)),
+        accounts: Arc::new(AccountBook::new(Arc::clone(store))),
+        templates: Arc::new(StoredTemplates::new(Arc::clone(store))),
+    })
 }
 
 /// Closes a store that this process was a node of for a moment.
