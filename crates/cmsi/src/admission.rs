@@ -58,6 +58,9 @@ mod tests {
             components: vec![],
             ips: ips.iter().map(|net| net.parse().expect("a net")).collect(),
             rate: None,
+            broadcast: false,
+            require_signature: true,
+            receivers_max: None,
             hook: None,
         }
     }

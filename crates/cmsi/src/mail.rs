@@ -107,6 +107,9 @@ mod tests {
             components: vec![],
             ips: vec![],
             rate: None,
+            broadcast: false,
+            require_signature: true,
+            receivers_max: None,
             hook: None,
         }
     }

@@ -19,5 +19,6 @@ mod phones;
 mod properties;
 mod store;
 mod transport;
+mod unused;
 mod vectors;
 mod world;

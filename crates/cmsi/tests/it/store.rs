@@ -7,20 +7,17 @@ use std::{
 
 use async_trait::async_trait;
 use hongyan_core::{
-    account::{Account, AccountAdded, AccountChange, AccountNo, Follower, Profile},
     cap::{Cap, Draw, Drawn, Tally},
     content::{Content, Mail, Notice},
     delivery::{Reason, State, Track},
-    history::{HistoryFilter, HistoryPage},
     id::{Id, IdSource},
     message::Message,
     pace::Tokens,
     ports::{Desk, Moved, Progress},
     quota::{Admission, Admitted, Day, Sums},
-    setup::{AppNo, ChannelNo, ProviderNo, User},
+    setup::{AppNo, ProviderNo, User},
     store::*,
     time::{Clock, Timestamp},
-    token::{KeptToken, TokenTurn},
 };
 
 /// What the store holds, and how it shall misbehave.
@@ -111,7 +108,7 @@ impl FakeStore {
 }
 
 fn reached(batch: &Batch) -> Vec<String> {
-    batch.page.iter().filter(|d| d.track.state == State::Ready).map(|d| d.address.clone()).collect()
+    batch.deliveries().filter(|d| d.track.state == State::Ready).map(|d| d.address.clone()).collect()
 }
 
 impl Inner {
@@ -134,7 +131,7 @@ impl Inner {
     /// The outcome of everyone of a batch.
     fn deliver(&mut self, batch: &Batch) -> Vec<Moved> {
         let mut moved = Vec::new();
-        for delivery in &batch.page {
+        for delivery in batch.deliveries() {
             let mut track = delivery.track;
             if track.state == State::Ready && !self.is_slow {
                 track.state = State::Accepted;
@@ -186,11 +183,11 @@ impl Messages for FakeStore {
             message: batch.message.clone(),
             channel: batch.channel,
             deliveries: batch
-                .page
-                .iter()
+                .deliveries()
                 .map(|delivery| DeliveryRecord {
                     id: delivery.id,
-                    parcel: batch.page[0].id,
+                    parcel: batch.page[0].deliveries[0].id,
+                    channel: batch.channel,
                     recipient: delivery.recipient.clone(),
                     address: delivery.address.clone(),
                     track: inner.tracks[&delivery.id],
@@ -205,8 +202,26 @@ impl Messages for FakeStore {
         unreachable!("nothing is expanded here")
     }
 
-    async fn expansions(&self, _: Option<Id>, _: usize) -> StoreResult<Vec<Expansion>> {
+    async fn expansions(&self, _: Option<(Timestamp, Id)>, _: usize, _: Timestamp) -> StoreResult<Vec<Expansion>> {
         unreachable!("nothing is expanded here")
+    }
+
+    async fn scheduled(
+        &self,
+        _: ScheduledFilter,
+        _: Option<(Timestamp, Id)>,
+        _: usize,
+        _: Timestamp,
+    ) -> StoreResult<Vec<Scheduled>> {
+        unreachable!("nothing is scheduled here")
+    }
+
+    async fn message_hasten(&self, _: Id, _: Timestamp) -> StoreResult<bool> {
+        unreachable!("nothing is scheduled here")
+    }
+
+    async fn messages_of_business(&self, _: AppNo, _: String, _: Option<Id>, _: usize) -> StoreResult<Vec<Id>> {
+        unreachable!("nobody asks by businessId here")
     }
 
     async fn outcomes(&self, _: Vec<Id>) -> StoreResult<Vec<Moved>> {
@@ -217,7 +232,7 @@ impl Messages for FakeStore {
         unreachable!("nothing is looked after here")
     }
 
-    async fn message_cancel(&self, _: Id, _: Timestamp) -> StoreResult<usize> {
+    async fn message_cancel(&self, _: Id, _: Timestamp) -> StoreResult<Cancelled> {
         unreachable!("nothing is cancelled here")
     }
 }
@@ -242,131 +257,16 @@ impl Declarations for FakeStore {
         unreachable!("the setup is given")
     }
 
+    async fn declare(&self, _: DeclarationChange) -> StoreResult<bool> {
+        unreachable!("the setup is given")
+    }
+
     async fn note_once(&self, _: &str, _: &str) -> StoreResult<String> {
         unreachable!("the setup is given")
     }
 
     async fn note_read(&self, _: &str) -> StoreResult<Option<String>> {
         unreachable!("the setup is given")
-    }
-}
-
-#[async_trait]
-impl Deliveries for FakeStore {
-    async fn claim(&self, _: ChannelNo, _: usize, _: Timestamp) -> StoreResult<Vec<Lease>> {
-        unreachable!("nothing is dispatched here")
-    }
-
-    async fn cargo_read(&self, _: Vec<Id>) -> StoreResult<Vec<(Id, Cargo)>> {
-        unreachable!("nothing is dispatched here")
-    }
-
-    async fn settle(&self, _: Vec<Change>, _: Timestamp) -> StoreResult<Vec<Option<Track>>> {
-        unreachable!("nothing is dispatched here")
-    }
-
-    fn holds(&self, _: Id, _: u32) -> bool {
-        unreachable!("nothing is dispatched here")
-    }
-
-    async fn recover(&self, _: Policies, _: Timestamp) -> StoreResult<Recovered> {
-        unreachable!("nothing is dispatched here")
-    }
-
-    async fn expire(&self, _: usize, _: Timestamp) -> StoreResult<usize> {
-        unreachable!("nothing is dispatched here")
-    }
-
-    async fn doubts(&self, _: ChannelNo, _: Timestamp, _: Option<Id>, _: usize) -> StoreResult<Vec<Doubt>> {
-        unreachable!("nothing is dispatched here")
-    }
-
-    async fn next_due(&self, _: ChannelNo, _: Timestamp) -> StoreResult<Option<Timestamp>> {
-        unreachable!("nothing is dispatched here")
-    }
-
-    async fn depths(&self) -> StoreResult<Vec<Depth>> {
-        unreachable!("nothing is dispatched here")
-    }
-}
-
-#[async_trait]
-impl Captures for FakeStore {
-    async fn capture_add(&self, _: Capture) -> StoreResult<()> {
-        unreachable!("nothing is captured here")
-    }
-
-    async fn captures(&self, _: Option<Id>, _: usize) -> StoreResult<Vec<Capture>> {
-        unreachable!("nothing is captured here")
-    }
-}
-
-#[async_trait]
-impl Accounts for FakeStore {
-    async fn account_add(&self, _: String, _: Profile, _: Timestamp) -> StoreResult<AccountAdded> {
-        unreachable!("there are no accounts here")
-    }
-
-    async fn account_find(&self, _: String) -> StoreResult<Option<Account>> {
-        unreachable!("there are no accounts here")
-    }
-
-    async fn accounts(&self, _: Option<String>, _: usize) -> StoreResult<Vec<Account>> {
-        unreachable!("there are no accounts here")
-    }
-
-    async fn account_names(&self, _: Vec<AccountNo>) -> StoreResult<Vec<(AccountNo, String)>> {
-        unreachable!("there are no accounts here")
-    }
-
-    async fn account_change(&self, _: String, _: AccountChange) -> StoreResult<Option<Account>> {
-        unreachable!("there are no accounts here")
-    }
-
-    async fn account_remove(&self, _: String) -> StoreResult<bool> {
-        unreachable!("there are no accounts here")
-    }
-
-    async fn account_token_add(&self, _: String, _: String, _: [u8; 32], _: Timestamp) -> StoreResult<bool> {
-        unreachable!("there are no accounts here")
-    }
-
-    async fn account_token_find(&self, _: [u8; 32], _: Timestamp) -> StoreResult<Option<Account>> {
-        unreachable!("there are no accounts here")
-    }
-
-    async fn history(&self, _: HistoryFilter, _: usize, _: usize) -> StoreResult<HistoryPage> {
-        unreachable!("there are no accounts here")
-    }
-}
-
-#[async_trait]
-impl Followers for FakeStore {
-    async fn follower_tag(&self, _: ProviderNo, _: String) -> StoreResult<(Follower, bool)> {
-        unreachable!("there are no followers here")
-    }
-
-    async fn follower_subscribed(&self, _: ProviderNo, _: String, _: bool) -> StoreResult<()> {
-        unreachable!("there are no followers here")
-    }
-
-    async fn followers(&self, _: ProviderNo, _: Vec<u32>) -> StoreResult<Vec<Follower>> {
-        unreachable!("there are no followers here")
-    }
-}
-
-#[async_trait]
-impl AccessTokens for FakeStore {
-    async fn token_ask(&self, _: String, _: Option<u64>, _: Timestamp) -> StoreResult<TokenTurn> {
-        unreachable!("nothing is sent here")
-    }
-
-    async fn token_keep(&self, _: String, _: u64, _: String, _: Timestamp) -> StoreResult<Option<KeptToken>> {
-        unreachable!("nothing is sent here")
-    }
-
-    async fn token_fail(&self, _: String, _: u64, _: Timestamp) -> StoreResult<()> {
-        unreachable!("nothing is sent here")
     }
 }
 

@@ -73,6 +73,9 @@ fn app(no: u32, trusted: bool) -> App {
         components: vec![],
         ips: vec![],
         rate: None,
+        broadcast: false,
+        require_signature: true,
+        receivers_max: None,
         hook: None,
     }
 }

@@ -37,7 +37,7 @@ async fn a_mail() {
     assert_eq!((batch.message.client.as_str(), batch.message.accepted), ("192.0.2.7", CLOCK));
     let Content::Mail(mail) = &*batch.content else { panic!("a mail") };
     assert_eq!((mail.subject.as_str(), &mail.body), ("hello", &Body::Text("您好".into())));
-    assert_eq!((batch.parcel_max, mail.to.len()), (1, 0), "each has one of their own");
+    assert_eq!((batch.page[0].way.parcel_max, mail.to.len()), (1, 0), "each has one of their own");
 }
 
 #[tokio::test]

@@ -84,13 +84,13 @@ impl FakeStore {
     /// What was stored with somebody to be reached, the oldest first.
     pub fn sent(&self) -> Vec<Batch> {
         let batches = self.lock().batches.clone();
-        batches.into_iter().filter(|batch| batch.page.iter().any(|d| d.track.state == State::Ready)).collect()
+        batches.into_iter().filter(|batch| batch.deliveries().any(|d| d.track.state == State::Ready)).collect()
     }
 
     /// What the last message says, and the addresses that it goes to.
     pub fn last(&self) -> (Content, Vec<String>) {
         let batch = self.sent().pop().expect("something was sent");
-        let reached = batch.page.iter().filter(|d| d.track.state == State::Ready);
+        let reached = batch.deliveries().filter(|d| d.track.state == State::Ready);
         ((*batch.content).clone(), reached.map(|d| d.address.clone()).collect())
     }
 
@@ -130,7 +130,7 @@ impl Inner {
     /// The outcome of everyone of a batch; those who are refused are given back.
     fn deliver(&mut self, batch: &Batch, mut entry: Option<Entry>, now: Timestamp) -> Vec<Moved> {
         let mut moved = Vec::new();
-        for delivery in &batch.page {
+        for delivery in batch.deliveries() {
             let mut track = delivery.track;
             if track.state == State::Ready && !self.is_slow {
                 track.state = State::Accepted;
@@ -204,8 +204,26 @@ impl Messages for FakeStore {
         unreachable!("nothing is expanded here")
     }
 
-    async fn expansions(&self, _: Option<Id>, _: usize) -> StoreResult<Vec<Expansion>> {
+    async fn expansions(&self, _: Option<(Timestamp, Id)>, _: usize, _: Timestamp) -> StoreResult<Vec<Expansion>> {
         unreachable!("nothing is expanded here")
+    }
+
+    async fn scheduled(
+        &self,
+        _: ScheduledFilter,
+        _: Option<(Timestamp, Id)>,
+        _: usize,
+        _: Timestamp,
+    ) -> StoreResult<Vec<Scheduled>> {
+        unreachable!("nothing is scheduled here")
+    }
+
+    async fn message_hasten(&self, _: Id, _: Timestamp) -> StoreResult<bool> {
+        unreachable!("nothing is scheduled here")
+    }
+
+    async fn messages_of_business(&self, _: AppNo, _: String, _: Option<Id>, _: usize) -> StoreResult<Vec<Id>> {
+        unreachable!("nobody asks by businessId here")
     }
 
     async fn outcomes(&self, _: Vec<Id>) -> StoreResult<Vec<Moved>> {
@@ -216,7 +234,7 @@ impl Messages for FakeStore {
         unreachable!("nothing is looked after here")
     }
 
-    async fn message_cancel(&self, _: Id, _: Timestamp) -> StoreResult<usize> {
+    async fn message_cancel(&self, _: Id, _: Timestamp) -> StoreResult<Cancelled> {
         unreachable!("nothing is cancelled here")
     }
 }
@@ -348,6 +366,10 @@ impl Declarations for FakeStore {
     }
 
     async fn plan_apply(&self, _: PlanChange) -> StoreResult<bool> {
+        unreachable!("the setup is given")
+    }
+
+    async fn declare(&self, _: DeclarationChange) -> StoreResult<bool> {
         unreachable!("the setup is given")
     }
 

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use hongyan_core::{
     delivery::Track,
+    directory::{DirectoryChange, DirectoryReport, Group, GroupKind, GroupNo, Member, UserEntry},
     id::{Id, IdSource},
-    setup::ChannelNo,
+    inbox::{InboxFilter, InboxItem, InboxToken, Mark, Marked, NewItem, Which},
+    setup::{ChannelNo, User},
     store::*,
     time::Timestamp,
     token::{KeptToken, TokenTurn},
@@ -114,4 +116,70 @@ impl Upkeep for FakeStore {
     }
 
     async fn close(&self) {}
+}
+
+#[async_trait]
+impl Directory for FakeStore {
+    async fn users_reached(&self, _: Vec<String>, _: Vec<String>) -> StoreResult<Vec<User>> {
+        unreachable!("people are found by code here")
+    }
+
+    async fn users_page(&self, _: Option<String>, _: usize) -> StoreResult<Vec<User>> {
+        unreachable!("people are found by code here")
+    }
+
+    async fn user_entries(&self, _: Vec<String>) -> StoreResult<Vec<UserEntry>> {
+        unreachable!("people are found by code here")
+    }
+
+    async fn groups_find(&self, _: GroupKind, _: Vec<String>) -> StoreResult<Vec<Group>> {
+        unreachable!("there are no groups here")
+    }
+
+    async fn groups_page(&self, _: GroupKind, _: Option<String>, _: usize) -> StoreResult<Vec<Group>> {
+        unreachable!("there are no groups here")
+    }
+
+    async fn groups_below(&self, _: Vec<GroupNo>) -> StoreResult<Vec<GroupNo>> {
+        unreachable!("there are no groups here")
+    }
+
+    async fn members(&self, _: Vec<GroupNo>, _: Option<(GroupNo, String)>, _: usize) -> StoreResult<Vec<Member>> {
+        unreachable!("there are no groups here")
+    }
+
+    async fn directory_change(&self, _: DirectoryChange, _: bool, _: Timestamp) -> StoreResult<DirectoryReport> {
+        unreachable!("the directory is given")
+    }
+}
+
+#[async_trait]
+impl Inboxes for FakeStore {
+    async fn inbox_put(&self, _: Vec<NewItem>) -> StoreResult<()> {
+        unreachable!("there are no inboxes here")
+    }
+
+    async fn inbox(&self, _: String, _: InboxFilter, _: Option<Id>, _: usize) -> StoreResult<Vec<InboxItem>> {
+        unreachable!("there are no inboxes here")
+    }
+
+    async fn inbox_unread(&self, _: String) -> StoreResult<u64> {
+        unreachable!("there are no inboxes here")
+    }
+
+    async fn inbox_mark(&self, _: String, _: Which, _: Mark, _: Timestamp) -> StoreResult<Vec<Marked>> {
+        unreachable!("there are no inboxes here")
+    }
+
+    async fn inbox_news(&self, _: Vec<(String, Timestamp)>, _: usize) -> StoreResult<Vec<(String, InboxItem)>> {
+        unreachable!("there are no inboxes here")
+    }
+
+    async fn inbox_token_add(&self, _: InboxToken, _: [u8; 32], _: Timestamp) -> StoreResult<()> {
+        unreachable!("there are no inboxes here")
+    }
+
+    async fn inbox_token_find(&self, _: [u8; 32], _: Timestamp) -> StoreResult<Option<InboxToken>> {
+        unreachable!("there are no inboxes here")
+    }
 }
