@@ -111,7 +111,7 @@ impl Source {
 }
 
 /// Tables whose rows are counted, with the names under which they are.
-const COUNTED: [(&str, &str); 15] = [
+const COUNTED: [(&str, &str); 20] = [
     ("messages", "message"),
     ("attachments", "attachment"),
     ("attempts", "attempt"),
@@ -120,6 +120,11 @@ const COUNTED: [(&str, &str); 15] = [
     ("keys", "idempotency"),
     ("declarations", "declaration"),
     ("people", "person"),
+    ("presences", "presence"),
+    ("groups", "directory_group"),
+    ("members", "directory_member"),
+    ("items", "inbox_item"),
+    ("broadcasts", "broadcast"),
     ("notes", "note"),
     ("captures", "capture"),
     ("accounts", "quota_account"),
@@ -138,6 +143,13 @@ fn counts(db: &Connection) -> Outcome<Counts> {
         if tables::exists(db, table)? {
             counts.add(kind, number(db, &format!("SELECT count(*) FROM {table}"))?);
         }
+    }
+    if tables::has_people(db)? {
+        // A mark on a broadcast that is gone with its message moves nowhere.
+        let marks = "SELECT count(*) FROM broadcast_mark m JOIN broadcast b ON b.message = m.message";
+        counts.add("items", number(db, marks)?);
+    } else {
+        counts.add("presences", number(db, &format!("SELECT count(*) FROM ({})", tables::PRESENCES_BEFORE))?);
     }
     for (kind, table) in WEIGHED {
         counts.add(kind, number(db, &format!("SELECT coalesce(sum(octet_length(body)), 0) FROM {table}"))?);

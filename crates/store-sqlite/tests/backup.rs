@@ -20,7 +20,10 @@ use hongyan_core::{
     outcome::{Outcome, Receipts, Rejection},
     retry::{RetrySchedule, Roll},
     setup::{AppNo, ChannelNo},
-    store::{Addressee, Batch, Change, Deliveries, Messages, NewDelivery, Page, Recovered, Submitted, Upkeep},
+    store::{
+        Addressee, Batch, Change, Deliveries, Listed, Lot, Messages, NewDelivery, Page, People, Place as At, Recovered,
+        Rest, Submitted, Upkeep, Way, Who,
+    },
     time::Timestamp,
 };
 use hongyan_store_sqlite::{
@@ -260,7 +263,9 @@ fn rest(people: usize) -> Vec<Addressee> {
 
 /// A message to one and 2,500 more, of which the first page is there, and the second where `begun`.
 async fn expanding(place: &Place, store: &SqliteStore, begun: bool) -> Id {
-    let batch = Batch { rest: rest(2_500), ..place.batch() };
+    let way = Way { channel: CHANNEL, parcel_max: 1_000 };
+    let who = Who::Listed(vec![Listed { way, addressees: rest(2_500) }]);
+    let batch = Batch { rest: Some(Rest { due: NOW, who }), ..place.batch() };
     let (expires, id) = (batch.message.expires, submit(store, batch).await);
     if begun {
         let first = place.ids.block(1_000, 0, NOW).expect("ids");
@@ -271,7 +276,9 @@ async fn expanding(place: &Place, store: &SqliteStore, begun: bool) -> Id {
             track: who.skipped.map_or(Track::ready(NOW, expires), |why| Track::skipped(why, NOW, expires)),
         };
         let deliveries = rest(1_000).into_iter().enumerate().map(delivery).collect();
-        let page = Page { message: id, cursor: 0, deliveries, parcel_max: 1_000, last: false };
+        let to = Some(At { step: 1_000, mark: String::new() });
+        let page = vec![Lot { way, deliveries }];
+        let page = Page { message: id, from: At::default(), to, page, broadcast: None };
         assert_eq!(store.page_add(page, NOW).await, Ok(true));
     }
     id
@@ -310,7 +317,7 @@ async fn history(place: &Place, store: &SqliteStore, key: &Idempotency) -> Histo
     claim_and(store, |_| None).await;
     let ready = submit(store, Batch { idempotency: Some(key.clone()), ..place.batch() }).await;
     let mut later = place.batch();
-    later.page[0].track.due = NOW + HOUR;
+    later.page[0].deliveries[0].track.due = NOW + HOUR;
     let later = submit(store, later).await;
     let large = [expanding(place, store, false).await, expanding(place, store, true).await];
     History { over, open: [sending, leased, ready, later], large }
@@ -346,7 +353,7 @@ async fn what_was_open_is_held_and_what_was_over_stays() {
     }
     let late = NOW + 2 * HOUR;
     assert!(store.claim(CHANNEL, 100, late).await.expect("claims").is_empty());
-    assert!(store.expansions(None, 10).await.expect("lists").is_empty());
+    assert!(store.expansions(None, 10, NOW).await.expect("lists").is_empty());
     assert!(store.depths().await.expect("counts").is_empty());
     let recovered = store.recover(Arc::new(|_| policy()), late).await.expect("recovers");
     assert_eq!(recovered, Recovered::default());
@@ -409,5 +416,5 @@ async fn damaged_rows_are_held_too() {
         let track = record.deliveries[0].track;
         assert_eq!((track.state, track.reason), (State::Unknown, Some(Reason::Restored)));
     }
-    assert!(store.expansions(None, 10).await.expect("lists").is_empty());
+    assert!(store.expansions(None, 10, NOW).await.expect("lists").is_empty());
 }

@@ -1,5 +1,5 @@
-//! Forgetting history: old messages in the order of their ids, a few at a time, never one with an open delivery; and
-//! idempotency keys, tallies, access tokens of providers and tokens of accounts whose time is over.
+//! Forgetting history: old messages in the order of their ids, a few at a time, with what they put into inboxes, never one with an
+//! open delivery; and idempotency keys, tallies, access tokens of providers, tokens of accounts and of inboxes whose time is over.
 
 use hongyan_core::{id::Id, limits, setup::AppNo, time::Timestamp};
 use rusqlite::{Connection, params};
@@ -15,6 +15,8 @@ pub(crate) struct Prune {
 
 /// How many messages one call looks at, of those that must stay.
 const KEPT_MAX: usize = 10_000;
+/// How many marks on one broadcast one call forgets: there may be one of every person.
+const MARKS_MAX: usize = 10_000;
 
 impl Operation for Prune {
     /// Whether there may be more to forget.
@@ -26,13 +28,16 @@ impl Operation for Prune {
         let tallies = tallies_forget(tx.db, self.now, self.limit)?;
         let account_tokens = account_tokens_forget(tx.db, self.now, self.limit)?;
         let tokens = tokens_forget(tx.db, self.now, self.limit)?;
+        let inbox_tokens = inbox_tokens_forget(tx.db, self.now, self.limit)?;
         let messages = self.messages_forget(tx)?;
-        Ok([keys, tallies, account_tokens, tokens, messages].into_iter().any(|forgotten| forgotten >= self.limit))
+        Ok([keys, tallies, account_tokens, tokens, inbox_tokens, messages]
+            .into_iter()
+            .any(|forgotten| forgotten >= self.limit))
     }
 }
 
 impl Prune {
-    /// Forgets old messages, at most `limit`; answers how many.
+    /// Forgets old messages, at most `limit`; answers how many, or as if it were so many where a broadcast is left by half.
     fn messages_forget(&self, tx: &mut Transaction<'_>) -> Outcome<usize> {
         let (mut pruned, mut kept) = (0, 0);
         while pruned < self.limit && kept < KEPT_MAX {
@@ -47,6 +52,10 @@ impl Prune {
             }
             tx.memory.prune_after = id.get();
             if accepted < self.before && !reads::is_open(tx.db, id)? {
+                if marks_forget(tx.db, id)? >= MARKS_MAX {
+                    tx.memory.prune_after = id.get() - 1;
+                    return Ok(self.limit);
+                }
                 message_delete(tx.db, id, app)?;
                 pruned += 1;
             } else {
@@ -91,6 +100,20 @@ fn tokens_forget(db: &Connection, now: Timestamp, limit: usize) -> Outcome<usize
     Ok(db.prepare_cached(over)?.execute(params![now.ms(), i64::try_from(limit).unwrap_or(i64::MAX)])?)
 }
 
+/// Forgets tokens of inboxes that count no more, at most `limit`; answers how many.
+fn inbox_tokens_forget(db: &Connection, now: Timestamp, limit: usize) -> Outcome<usize> {
+    let over = "DELETE FROM inbox_token WHERE hash IN \
+                (SELECT hash FROM inbox_token INDEXED BY inbox_token_expires WHERE expires <= ?1 LIMIT ?2)";
+    Ok(db.prepare_cached(over)?.execute(params![now.ms(), i64::try_from(limit).unwrap_or(i64::MAX)])?)
+}
+
+/// Forgets marks on a broadcast, at most [`MARKS_MAX`]; answers how many.
+fn marks_forget(db: &Connection, message: Id) -> Outcome<usize> {
+    let marks = "DELETE FROM broadcast_mark WHERE message = ?1 AND user IN \
+                 (SELECT user FROM broadcast_mark INDEXED BY broadcast_mark_message WHERE message = ?1 LIMIT ?2)";
+    Ok(db.prepare_cached(marks)?.execute(params![message.get(), i64::try_from(MARKS_MAX).unwrap_or(i64::MAX)])?)
+}
+
 fn message_after(db: &Connection, after: i64) -> Outcome<Option<(Id, AppNo, Timestamp)>> {
     let mut find = db.prepare_cached("SELECT id, app, accepted FROM message WHERE id > ?1 ORDER BY id LIMIT 1")?;
     let mut rows = find.query([after])?;
@@ -106,11 +129,13 @@ fn message_delete(db: &Connection, message: Id, app: AppNo) -> Outcome<()> {
             "DELETE FROM attempt WHERE delivery IN (SELECT id FROM delivery WHERE id BETWEEN ?2 AND ?3 AND message = ?1)",
         )?
         .execute(range)?;
+        db.prepare_cached("DELETE FROM inbox_item WHERE id BETWEEN ?2 AND ?3 AND message = ?1")?.execute(range)?;
         deliveries +=
             db.prepare_cached("DELETE FROM delivery WHERE id BETWEEN ?2 AND ?3 AND message = ?1")?.execute(range)?;
     }
     history::count_forgotten(db, app, deliveries)?;
     for sql in [
+        "DELETE FROM broadcast WHERE message = ?1",
         "DELETE FROM page WHERE message = ?1",
         "DELETE FROM erasure WHERE message = ?1",
         "DELETE FROM content WHERE message = ?1",

@@ -6,18 +6,22 @@ use hongyan_core::{
     account::FIRST_TAG,
     cap::{Draw, Drawn},
     id::{Id, IdSource},
+    message::MessageState,
     quota::{Admission, Admitted, Day, Fit, Sums},
     setup::{ChannelNo, ProviderNo},
-    store::{Declarations, Deliveries, Followers, Limits, Messages, Upkeep},
+    store::{Declarations, Deliveries, Followers, Limits, Messages, Place, Store, Upkeep, Who},
     time::Timestamp,
 };
+
+use rusqlite::params;
 
 use super::*;
 use crate::{Options, open};
 
 const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
 
-/// What an earlier version of this program left behind, with a note in it, a message and a delivery whose outcome nobody knows.
+/// What an earlier version of this program left behind: a note, two people of whom one is enabled, and a message with a delivery
+/// whose outcome nobody knows, of whose two further recipients one is there.
 pub(crate) fn made_by_version(version: u32, file: &Path) -> Id {
     let db = Connection::open(file).expect("opens");
     db.pragma_update(None, "page_size", PAGE_BYTES).expect("sets");
@@ -31,8 +35,17 @@ pub(crate) fn made_by_version(version: u32, file: &Path) -> Id {
     let id = IdSource::new(0, None).block(1, 0, NOW).expect("ids");
     let unknown = "INSERT INTO delivery VALUES (?1, ?1, ?1, 2, 2, 1, 9, 1, 1, 0, 5, 6, 7, 0, 'ambiguous', 'a', NULL)";
     db.execute(unknown, [id.get()]).expect("writes");
-    let message = "INSERT INTO message VALUES (?1, 1, 2, 'cmsi', 'send_mail', 'admin', 2, 'expanded', 5, 6, ?1, 0)";
+    let message = "INSERT INTO message (id, app, channel, dialect, operation, user, priority, state, accepted, expires, last, \
+                   attachments) VALUES (?1, 1, 2, 'cmsi', 'send_mail', 'admin', 2, 'expanding', 5, 6, ?1, 0)";
     db.execute(message, [id.get()]).expect("writes");
+    db.execute("INSERT INTO expansion VALUES (?1, 1)", [id.get()]).expect("writes");
+    let rest = br#"[["a","a@x",null],["b","b@x","no_address"]]"#;
+    db.execute("INSERT INTO audience VALUES (?1, ?2)", params![id.get(), rest.as_slice()]).expect("writes");
+    db.execute_batch(
+        "INSERT INTO person VALUES ('here', 'H', 'Here@Example.com', '+8613800000001', '', '', 1);
+         INSERT INTO person VALUES ('gone', 'G', '', '', '', '', 0);",
+    )
+    .expect("writes");
     id
 }
 
@@ -64,12 +77,40 @@ async fn a_store_made_by_an_earlier_version_is_opened_and_brought_up() {
             assert_eq!(doubts.iter().map(|doubt| doubt.delivery).collect::<Vec<_>>(), [unknown]);
             let message = store.message_read(unknown).await.expect("reads").expect("is there").message;
             assert_eq!((message.user.as_str(), message.client.as_str()), ("admin", ""));
+            upgraded_expansion(&*store, unknown).await;
+            upgraded_people(&*store).await;
             let tagged = store.follower_tag(ProviderNo(1), "o".into()).await.expect("answers");
             assert_eq!((tagged.0.tag, tagged.1), (FIRST_TAG, used == 1));
             store.close().await;
             let db = Connection::open(&file).expect("opens");
             let version: u32 = db.query_row("PRAGMA user_version", [], |row| row.get(0)).expect("reads");
             assert_eq!(version, VERSION);
+            let mut presences = db.prepare("SELECT user, since, until IS NULL FROM presence").expect("is SQL");
+            let presences = presences.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)));
+            let presences: Vec<(String, i64, bool)> =
+                presences.expect("reads").map(|row| row.expect("a row")).collect();
+            assert_eq!(presences, [("here".to_owned(), 0, true)]);
         }
     }
+}
+
+/// What was under way before expansions had a time goes on where it stood, by the channel of its message.
+async fn upgraded_expansion(store: &dyn Messages, id: Id) {
+    let expansions = store.expansions(None, 9, NOW).await.expect("lists");
+    let [expansion] = expansions.as_slice() else { panic!("{expansions:?}") };
+    assert_eq!((expansion.message.id, expansion.message.state), (id, MessageState::Expanding));
+    assert_eq!(expansion.place, Place { step: 1, mark: String::new() });
+    assert_eq!(expansion.rest.due, Timestamp::from_ms(5), "when the message was accepted");
+    let Who::Listed(lists) = &expansion.rest.who else { panic!("a list") };
+    assert_eq!((lists[0].way.channel, lists[0].addressees.len()), (ChannelNo(2), 2));
+}
+
+/// Who was enabled was so ever since, and is found by what reaches them.
+async fn upgraded_people(store: &dyn Store) {
+    let reached = store.users_reached(vec!["here@example.COM".into()], vec!["+8613800000001".into()]).await;
+    let codes: Vec<_> = reached.expect("finds").into_iter().map(|user| user.code).collect();
+    assert_eq!(codes, ["here"]);
+    let entries = store.user_entries(vec!["here".into(), "gone".into()]).await.expect("finds");
+    assert!(entries.iter().all(|entry| entry.groups().next().is_none()));
+    assert_eq!(entries.iter().map(|entry| entry.user.enabled).collect::<Vec<_>>(), [true, false]);
 }

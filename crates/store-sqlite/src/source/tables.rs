@@ -18,6 +18,7 @@ use hongyan_core::{
 };
 use rusqlite::{Connection, Params, Row as SqlRow, params};
 
+pub(super) use self::people::PRESENCES_BEFORE;
 use crate::{
     accounts::{account_columns, account_row, follower_row},
     audience::{place_row, who_row},

@@ -2,7 +2,12 @@
 
 use std::{fs, path::Path};
 
-use hongyan_core::{store::Upkeep, transfer::Rows};
+use hongyan_core::{
+    setup::ChannelNo,
+    store::{Place, Upkeep, Who},
+    time::Timestamp,
+    transfer::{MovedItem, Presence, Rows},
+};
 use rusqlite::params;
 use tempfile::TempDir;
 
@@ -22,7 +27,7 @@ async fn filled(directory: &TempDir) -> PathBuf {
     for n in 1..=MESSAGES {
         let id = n * STEP;
         let state = if n == 7 { 1 } else { 3 };
-        let message = "INSERT INTO message VALUES (?1, 1, 2, 'cmsi', 'send_mail', 'admin', 2, 'expanded', 5, 6, ?2, 1, '192.0.2.7')";
+        let message = "INSERT INTO message VALUES (?1, 1, 2, 'cmsi', 'send_mail', 'admin', 2, 'expanded', 5, 6, ?2, 1, '192.0.2.7', '', '')";
         all.execute(message, [id, id + 64]).expect("writes");
         all.execute("INSERT INTO content VALUES (?1, ?2)", params![id, vec![b'c'; 10]]).expect("writes");
         all.execute("INSERT INTO attachment VALUES (?1, 0, ?2)", params![id, vec![0u8; 20_000]]).expect("writes");
@@ -36,10 +41,15 @@ async fn filled(directory: &TempDir) -> PathBuf {
         all.execute("INSERT INTO idempotency VALUES (?2, ?1, x'00', ?1, 9, '{}')", [n, n % 3]).expect("writes");
     }
     all.execute_batch(
-        "INSERT INTO page VALUES (1024, 9000064, 9000128); INSERT INTO expansion VALUES (1024, 1);
+        "INSERT INTO page VALUES (1024, 9000064, 9000128); INSERT INTO expansion VALUES (1024, 1, 'D1', 7, '2');
          INSERT INTO audience VALUES (1024, CAST('[[\"a\",\"a@b.com\",null]]' AS BLOB));
          INSERT INTO declaration VALUES ('app', 'a', 1, '{}'); INSERT INTO numbering VALUES ('app', 3);
          UPDATE setup SET version = 4, plan = 'hash'; INSERT INTO person VALUES ('p', 'P', '', '', '', '', 1);
+         INSERT INTO presence VALUES ('p', 0, 4), ('p', 6, NULL);
+         INSERT INTO directory_group VALUES (1, 'department', 'D', 'd', NULL), (2, 'department', 'E', 'e', 1);
+         INSERT INTO directory_member VALUES (2, 'p'), (2, 'q'), (1, 'r');
+         INSERT INTO inbox_item VALUES (1088, 'p', 1024, 1, 2, 'b', 'k', 7, 1, 0, 0), (1089, 'q', 1024, 1, 2, '', '', 7, 0, 1, 1);
+         INSERT INTO broadcast VALUES (2048, 1, 2, 'b', 'k', 8); INSERT INTO broadcast_mark VALUES ('p', 2048, 1, 0, 0), ('p', 4096, 1, 0, 0);
          INSERT INTO note VALUES ('k', 'v'); INSERT INTO capture VALUES (1, 11, 1024, 'c', 5, 's', '[\"r\"]', x'00');
          INSERT INTO quota_account VALUES ('account/1', 5, 1, 1, 0, 9); INSERT INTO quota_entry VALUES ('account/1', 3, 5, 0, 1);
          INSERT INTO meter VALUES ('m', 5, 6);
@@ -75,12 +85,29 @@ fn read_all(source: &mut Source, client: &str) -> Counts {
                 }
             }
             Rows::Pages(rows) => counts.add("pages", rows.len() as u64),
-            Rows::Expansions(rows) => counts.add("expansions", rows.len() as u64),
+            Rows::Expansions(rows) => {
+                // At its place and time; in the store of an older version there is neither a mark nor a time of its own.
+                let [mark, due] = if client.is_empty() { ["", "5"] } else { ["D1", "7"] };
+                let place = Place { step: 1, mark: mark.into() };
+                assert!(rows.iter().all(|row| row.place == place && row.rest.due.ms().to_string() == due));
+                counts.add("expansions", rows.len() as u64);
+            }
             Rows::Keys(rows) => counts.add("keys", rows.len() as u64),
             Rows::Declarations(rows) => counts.add("declarations", rows.len() as u64),
             Rows::Numberings(rows) => assert_eq!(rows, &[("app".to_owned(), 3)]),
             Rows::Setup { version, plan } => assert!(*version >= 0 && plan.len() <= 4),
             Rows::People(rows) => counts.add("people", rows.len() as u64),
+            Rows::Presences(rows) => counts.add("presences", rows.len() as u64),
+            Rows::Groups(rows) => counts.add("groups", rows.len() as u64),
+            Rows::Members(rows) => counts.add("members", rows.len() as u64),
+            Rows::Items(rows) => {
+                let is_marked = |row: &MovedItem| (row.broadcast, row.read, row.archived, row.deleted);
+                let marks: Vec<_> = rows.iter().map(is_marked).collect();
+                let own = [(false, true, false, false), (false, false, true, true)];
+                assert!(marks == own || marks == [(true, true, false, false)], "{rows:?}");
+                counts.add("items", rows.len() as u64);
+            }
+            Rows::Broadcasts(rows) => counts.add("broadcasts", rows.len() as u64),
             Rows::Notes(rows) => counts.add("notes", rows.len() as u64),
             Rows::Captures(rows) => counts.add("captures", rows.len() as u64),
             Rows::Accounts(rows) => counts.add("accounts", rows.len() as u64),
@@ -136,4 +163,30 @@ fn a_store_of_the_first_version_has_neither_limits_nor_accounts_to_move() {
     let came = read_all(&mut source, "");
     assert_eq!((came.get("notes"), came.get("messages")), (1, 1));
     assert_eq!(source.counts().expect("counts").get("notes"), 1);
+}
+
+#[test]
+fn people_of_an_older_store_were_there_ever_since() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("hongyan.db");
+    let id = schema::tests::made_by_version(4, &file).get();
+    let mut source = Source::open(&file).expect("opens");
+    let mut presences = Vec::new();
+    let mut expansions = Vec::new();
+    while let Some(rows) = source.next_rows().expect("reads") {
+        match rows {
+            Rows::Presences(rows) => presences.extend(rows),
+            Rows::Expansions(rows) => expansions.extend(rows),
+            _ => {}
+        }
+    }
+    let since = Timestamp::from_ms(0);
+    assert_eq!(presences, [Presence { user: "here".into(), since, until: None }]);
+    assert_eq!(source.counts().expect("counts").get("presences"), 1);
+    let [expansion] = expansions.as_slice() else { panic!("{expansions:?}") };
+    assert_eq!((expansion.message.get(), expansion.place.step), (id, 1));
+    // When the message was accepted, by the channel of the message.
+    assert_eq!(expansion.rest.due, Timestamp::from_ms(5));
+    let Who::Listed(lists) = &expansion.rest.who else { panic!("a list") };
+    assert_eq!((lists[0].way.channel, lists[0].addressees.len()), (ChannelNo(2), 2));
 }

@@ -22,7 +22,7 @@ pub(super) fn people(db: &Connection, after: &str) -> Outcome<Vec<User>> {
 }
 
 /// In a store of an older version whoever is enabled was so ever since.
-pub(super) const PRESENCES_BEFORE: &str =
+pub(in crate::source) const PRESENCES_BEFORE: &str =
     "SELECT code AS user, 0 AS since, NULL AS until FROM person WHERE enabled = 1";
 
 pub(super) fn presences(db: &Connection, after: &(String, i64)) -> Outcome<Vec<Presence>> {
