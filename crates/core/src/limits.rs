@@ -33,12 +33,38 @@ pub const PEOPLE_NAMED_MAX: usize = 10_000;
 pub const DIRECTORY_FAULTS_TOLD: usize = 100;
 /// Departments one below the other.
 pub const DEPARTMENT_DEPTH_MAX: usize = 64;
+/// The code of a person, in bytes.
+pub const USER_CODE_BYTES_MAX: usize = 128;
+/// The code of a department, post or role, in bytes: it may be a path of departments' names.
+pub const GROUP_CODE_BYTES_MAX: usize = 512;
+/// The name of a person or group, in characters.
+pub const NAME_CHARS_MAX: usize = 255;
+/// Departments, posts and roles of one person, in all.
+pub const MEMBERSHIPS_MAX: usize = 1_000;
+/// The files of one import of the directory, in bytes together.
+pub const DIRECTORY_IMPORT_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// People and groups in one import of the directory.
+pub const DIRECTORY_IMPORT_ROWS_MAX: usize = 2_000_000;
+/// A row of a file of the directory, in bytes.
+pub const DIRECTORY_ROW_BYTES_MAX: usize = 256 * 1024;
+/// How far people are counted who belong to groups.
+pub const DIRECTORY_COUNT_MAX: usize = 100_000;
 /// Items in one page of an inbox.
 pub const INBOX_PAGE_MAX: usize = 100;
 /// Items that one call may mark.
 pub const INBOX_MARKS_MAX: usize = 1_000;
 /// How far ahead a message may be scheduled, unless the deployment says otherwise (`contracts/push.md` decision 5).
 pub const SCHEDULE_AHEAD_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Templates of a deployment: every node holds all of them in memory.
+pub const TEMPLATES_MAX: usize = 5_000;
+/// Channels of one template.
+pub const TEMPLATE_CHANNELS_MAX: usize = 20;
+/// The text of a template on one channel, in bytes.
+pub const TEMPLATE_TEXT_BYTES_MAX: usize = 64 * 1024;
+/// Variables of one template.
+pub const TEMPLATE_VARIABLES_MAX: usize = 100;
+/// The name of a variable, of a template, of its type and of what a provider calls it, in bytes.
+pub const TEMPLATE_NAME_BYTES_MAX: usize = 128;
 /// Attachments of one message (`guides/reliability.md` S3).
 pub const ATTACHMENTS_MAX: usize = 20;
 /// A file name, in bytes (`guides/reliability.md` S3).
@@ -61,6 +87,10 @@ pub const TEXT_BYTES_MAX: usize = 20 * 2_000;
 pub const SMS_CHARS_MAX: usize = 1_000;
 /// An address of the web in a notice, in bytes.
 pub const URL_BYTES_MAX: usize = 2_048;
+/// The text of an item of the inbox, as HTML, in bytes: it is read with every page that shows it.
+pub const INBOX_HTML_BYTES_MAX: usize = 256 * 1024;
+/// An object for a webhook, in bytes as JSON.
+pub const OBJECT_BYTES_MAX: usize = 256 * 1024;
 /// An idempotency key, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// How long an idempotency key is remembered (design 7).

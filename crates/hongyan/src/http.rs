@@ -13,6 +13,7 @@ use hongyan_api::Problem;
 use hongyan_cmsi::{ClientAddress, Cmsi};
 use hongyan_core::limits;
 use hongyan_imsg::Imsg;
+use hongyan_push::Push;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -43,6 +44,8 @@ pub struct Parts {
     pub status: Arc<Status>,
     /// `/api/c/compapi/…`
     pub cmsi: Cmsi,
+    /// `/api/openApi/…`
+    pub push: Push,
     /// The rest of `/api/…`
     pub imsg: Imsg,
     /// `/v1/…`
@@ -58,6 +61,9 @@ impl Parts {
         let path = request.uri().path();
         if path.starts_with("/api/c/compapi") {
             return self.cmsi.handle(request).await;
+        }
+        if path == "/api/openApi" || path.starts_with("/api/openApi/") {
+            return self.push.handle(request).await;
         }
         if path == "/api" || path.starts_with("/api/") {
             return self.imsg.handle(request).await;

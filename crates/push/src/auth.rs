@@ -1,0 +1,58 @@
+//! Which app calls (row 8, decision 6): known by its code, from an address it may call from, signed where it has to be, each nonce
+//! once across all nodes, and no more often than it may.
+
+use std::{sync::Arc, time::Duration};
+
+use hongyan_core::{
+    cap::{Cap, Drawn},
+    setup::App,
+};
+use hongyan_intake::{Intake, wire::Json};
+
+use crate::{
+    call::Call,
+    fields,
+    place::Place,
+    problem::{Problem, Stranger},
+    signature::Signed,
+};
+
+/// Characters of an app's code.
+const CODE_CHARS_MAX: usize = 128;
+/// A nonce counts once in this time, which is as long as any time stamp is good for.
+const ONCE: Cap = Cap { most: 1, span: Duration::from_secs(600) };
+
+/// The app that calls, if it may; that counts against its rate.
+pub(crate) async fn admit(intake: &Intake, call: &Call<'_>) -> Result<Arc<App>, Problem> {
+    let place = Place::top("appId");
+    let code = match call.get("appId") {
+        Json::Text(code) if code.trim().is_empty() => return Err(Problem::empty(&place)),
+        given => fields::required(given, &place, CODE_CHARS_MAX)?,
+    };
+    let setup = intake.setup().get();
+    let app = setup.app(&code).ok_or(Problem::Stranger(Stranger::App))?;
+    if !is_from_allowed(app, call) {
+        return Err(Problem::Stranger(Stranger::Address));
+    }
+    match Signed::of(&call.parts.headers) {
+        Some(signed) => {
+            let nonce = signed.verify(app, call, intake.now()).map_err(Problem::Stranger)?;
+            if intake.draw(ONCE, format!("push/nonce/{}/{nonce}", app.no.0)).await? != Drawn::Yes {
+                return Err(Problem::Stranger(Stranger::NonceUsed));
+            }
+        }
+        None if app.require_signature => return Err(Problem::Stranger(Stranger::Unsigned)),
+        None => {}
+    }
+    if let Some(rate) = app.rate
+        && intake.draw(rate, format!("app/{}/push", app.no.0)).await? != Drawn::Yes
+    {
+        return Err(Problem::TooOften);
+    }
+    Ok(Arc::clone(app))
+}
+
+/// Whether the app may call from there. A request from nowhere is from no address of a list.
+fn is_from_allowed(app: &App, call: &Call<'_>) -> bool {
+    app.ips.is_empty() || call.client().is_some_and(|address| app.ips.iter().any(|net| net.contains(&address)))
+}

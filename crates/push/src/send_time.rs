@@ -1,0 +1,141 @@
+//! Decision 5 and row 33: when a message is to be sent. `yyyy-MM-dd HH:mm:ss` in the deployment's zone, ISO 8601 with an offset or
+//! without, or milliseconds since 1970. What is past is now.
+
+use std::time::Duration;
+
+use hongyan_core::time::Timestamp;
+use hongyan_intake::wire::Json;
+use jiff::{civil::DateTime, tz::TimeZone};
+
+use crate::{place::Place, problem::Problem};
+
+const FORM: &str = "yyyy-MM-dd HH:mm:ss、ISO 8601或毫秒时间戳";
+/// Below this a number is no moment of this century in milliseconds, but in seconds, or a date in digits: taken as milliseconds it
+/// would be long past, and what was meant for later would be sent at once.
+const MILLISECONDS_FROM: i64 = 100_000_000_000;
+
+/// When; `None` for now.
+pub(crate) fn read(
+    value: &Json<'_>,
+    place: &Place<'_>,
+    zone: &str,
+    now: Timestamp,
+    ahead: Duration,
+) -> Result<Option<Timestamp>, Problem> {
+    let wrong = || Problem::must(place, FORM);
+    let due = match value {
+        Json::Null => return Ok(None),
+        Json::Int(number) => milliseconds(*number),
+        Json::Text(text) if text.trim().is_empty() => return Ok(None),
+        Json::Text(text) => written(text.trim(), zone),
+        // Beyond what a number of ours holds lies no time that anybody means.
+        Json::Big(_) => return Err(Problem::TooFar),
+        _ => None,
+    }
+    .ok_or_else(wrong)?;
+    if due > now + ahead {
+        return Err(Problem::TooFar);
+    }
+    Ok(Some(due).filter(|due| *due > now))
+}
+
+fn milliseconds(number: i64) -> Option<Timestamp> {
+    (number == 0 || number.unsigned_abs() >= MILLISECONDS_FROM.unsigned_abs()).then(|| Timestamp::from_ms(number))
+}
+
+fn written(text: &str, zone: &str) -> Option<Timestamp> {
+    if let Ok(number) = text.parse() {
+        return milliseconds(number);
+    }
+    if !text.contains(':') {
+        // A day alone, or a form in which nobody is sure what is what.
+        return None;
+    }
+    let at = match text.parse::<jiff::Timestamp>() {
+        Ok(at) => at,
+        Err(_) => {
+            let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
+            text.parse::<DateTime>().ok()?.to_zoned(zone).ok()?.timestamp()
+        }
+    };
+    Some(Timestamp::from_ms(at.as_millisecond()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-11-22 16:23:31 in Shanghai.
+    const NOW: Timestamp = Timestamp::from_ms(1_795_335_811_000);
+    const PLACE: Place<'static> = Place::top("sendTime");
+    const YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+    fn of(json: &str) -> Result<Option<i64>, Problem> {
+        let value = Json::parse(json).expect("JSON");
+        read(&value, &PLACE, "Asia/Shanghai", NOW, YEAR).map(|due| due.map(Timestamp::ms))
+    }
+
+    #[test]
+    fn times() {
+        let hour = NOW.ms() + 3_600_000;
+        for later in [
+            r#""2026-11-22 17:23:31""#,
+            r#"" 2026-11-22 17:23:31 ""#,
+            r#""2026-11-22T17:23:31""#,
+            r#""2026-11-22T17:23:31.000""#,
+            r#""2026-11-22T17:23:31+08:00""#,
+            r#""2026-11-22T10:23:31+01:00""#,
+            r#""2026-11-22T09:23:31Z""#,
+            r#""2026-11-22 09:23:31Z""#,
+            "1795339411000",
+            r#""1795339411000""#,
+        ] {
+            assert_eq!(of(later), Ok(Some(hour)), "{later}");
+        }
+        for now in [
+            "null",
+            r#""""#,
+            r#"" ""#,
+            "0",
+            r#""0""#,
+            r#""2026-11-22 16:23:31""#,
+            r#""2023-08-04 12:15:12""#,
+            r#""1900-01-01 00:00:00""#,
+            "-2208988800000",
+            "1700000000000",
+        ] {
+            assert_eq!(of(now), Ok(None), "{now}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_and_what_is_too_far() {
+        for wrong in [
+            r#""2023-08-06 08:30:77""#,
+            r#""2026-13-01 00:00:00""#,
+            r#""2026-02-30 00:00:00""#,
+            r#""2026-11-22 24:00:01""#,
+            r#""2026-11-22""#,
+            r#""20261122""#,
+            r#""tomorrow""#,
+            r#""16:23:31""#,
+            r#""2026/11/22 17:23:31""#,
+            "1795339411",
+            r#""1795339411""#,
+            "1",
+            "1.5",
+            "true",
+            "[]",
+            "{}",
+            r#"["2026-11-22 17:23:31"]"#,
+        ] {
+            assert_eq!(of(wrong), Err(Problem::must(&PLACE, FORM)), "{wrong}");
+        }
+        let year = (NOW + YEAR).ms();
+        assert_eq!(of(&year.to_string()), Ok(Some(year)));
+        let after = (year + 1).to_string();
+        for far in [&*after, r#""9999-12-31 23:59:59""#, "9223372036854775807", "18446744073709551615"] {
+            assert_eq!(of(far), Err(Problem::TooFar), "{far}");
+        }
+    }
+}
