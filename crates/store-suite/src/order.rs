@@ -15,7 +15,12 @@ use hongyan_core::{
     time::Timestamp,
 };
 
-use crate::world::MAIL;
+/// The channel of most cases.
+pub const MAIL: ChannelNo = ChannelNo(1);
+/// Another channel, which may not repeat.
+pub const SMS: ChannelNo = ChannelNo(2);
+/// A channel whose messages people find in their inbox.
+pub const INBOX: ChannelNo = ChannelNo(3);
 
 /// What a request of a case is about.
 #[derive(Clone)]

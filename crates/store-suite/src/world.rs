@@ -26,14 +26,7 @@ use hongyan_core::{
 };
 
 use crate::Bench;
-pub use crate::order::{Order, content, day, in_app, listed, text, to};
-
-/// The channel of most cases.
-pub const MAIL: ChannelNo = ChannelNo(1);
-/// Another channel, which may not repeat.
-pub const SMS: ChannelNo = ChannelNo(2);
-/// A channel whose messages people find in their inbox.
-pub const INBOX: ChannelNo = ChannelNo(3);
+pub use crate::order::{INBOX, MAIL, Order, SMS, content, day, in_app, listed, text, to};
 
 /// A node on a bench.
 pub struct World<'a> {
