@@ -87,7 +87,7 @@ async fn fill(store: &Arc<dyn Store>, rows: u32) -> Result<Timestamp, Box<dyn Er
             let mut batch = sample(&ids, now, "All is well on the bridge.")?;
             let is_app = n % 3 == 2;
             batch.message.app = if is_app { AppNo(1) } else { AccountNo(n / 3 % ACCOUNTS).as_app() };
-            batch.page[0].track = Track::skipped(Reason::OverLimit, now, batch.message.expires);
+            batch.page[0].deliveries[0].track = Track::skipped(Reason::OverLimit, now, batch.message.expires);
             batches.push(batch);
         }
         for stored in join_all(batches.into_iter().map(|batch| store.submit(batch, now))).await {

@@ -186,7 +186,7 @@ pub(crate) const SCHEDULED: &str = concat!(
     "SELECT ",
     message_columns!(),
     ", e.due, e.channels FROM expansion e INDEXED BY expansion_due JOIN message m ON m.id = e.message \
-     WHERE e.due > ?3 AND (e.due, e.message) > (?1, ?2) AND m.app = ifnull(?4, m.app) ORDER BY e.due, e.message"
+     WHERE (e.due, e.message) > (?1, ?2) AND m.app = ifnull(?3, m.app) ORDER BY e.due, e.message"
 );
 
 /// Messages that wait for their time, those that `filter` selects, in the order of their times and ids.
@@ -197,9 +197,11 @@ pub(crate) fn scheduled(
     limit: usize,
     now: Timestamp,
 ) -> Outcome<Vec<Scheduled>> {
-    let (due, id) = after.map_or((i64::MIN, 0), |(due, id)| (due.ms(), id.get()));
+    // What is due by now waits no more, whatever its id.
+    let waits = (now.ms(), i64::MAX);
+    let (due, id) = after.map_or(waits, |(due, id)| waits.max((due.ms(), id.get())));
     let mut find = db.prepare_cached(SCHEDULED)?;
-    let mut rows = find.query(params![due, id, now.ms(), filter.app.map(|app| app.0)])?;
+    let mut rows = find.query(params![due, id, filter.app.map(|app| app.0)])?;
     let mut found = Vec::new();
     while found.len() < limit
         && let Some(row) = rows.next()?

@@ -405,4 +405,6 @@ CREATE INDEX inbox_token_expires ON inbox_token (expires);
 ";
 
 #[cfg(test)]
+mod plans;
+#[cfg(test)]
 pub(crate) mod tests;

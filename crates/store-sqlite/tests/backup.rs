@@ -21,8 +21,8 @@ use hongyan_core::{
     retry::{RetrySchedule, Roll},
     setup::{AppNo, ChannelNo},
     store::{
-        Addressee, Batch, Change, Deliveries, Listed, Lot, Messages, NewDelivery, Page, People, Place as At, Recovered,
-        Rest, Submitted, Upkeep, Way, Who,
+        Addressee, Batch, Change, Deliveries, Listed, Lot, Messages, NewDelivery, Page, Place as At, Recovered, Rest,
+        Submitted, Upkeep, Way, Who,
     },
     time::Timestamp,
 };

@@ -3,20 +3,10 @@
 use hongyan_core::setup::ChannelNo;
 
 use super::*;
-use crate::schema;
+use crate::schema::{self, tests::plan};
 
 const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
 const ANN: AccountNo = AccountNo(7);
-
-fn plan(db: &Connection, sql: &str) -> Vec<String> {
-    let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("is SQL");
-    let mut rows = explain.raw_query();
-    let mut steps = Vec::new();
-    while let Some(row) = rows.next().expect("explains") {
-        steps.push(row.get(3).expect("is a text"));
-    }
-    steps
-}
 
 #[test]
 fn nothing_is_walked_from_end_to_end_or_sorted() {

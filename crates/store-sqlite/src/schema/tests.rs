@@ -49,6 +49,17 @@ pub(crate) fn made_by_version(version: u32, file: &Path) -> Id {
     id
 }
 
+/// How SQLite finds what a statement asks for, step by step.
+pub(crate) fn plan(db: &Connection, sql: &str) -> Vec<String> {
+    let mut explain = db.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).expect("is SQL");
+    let mut rows = explain.raw_query();
+    let mut steps = Vec::new();
+    while let Some(row) = rows.next().expect("explains") {
+        steps.push(row.get(3).expect("is a text"));
+    }
+    steps
+}
+
 #[tokio::test]
 async fn a_store_made_by_an_earlier_version_is_opened_and_brought_up() {
     for made_by in 1..VERSION {
