@@ -149,7 +149,7 @@ pub struct ScheduledFilter {
 pub struct Scheduled {
     /// The message.
     pub message: Message,
-    /// Its channels.
+    /// Its channels, each once, in any order.
     pub channels: Vec<ChannelNo>,
     /// When it fires.
     pub due: Timestamp,

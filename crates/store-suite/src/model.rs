@@ -1,5 +1,5 @@
-//! Random histories: whatever is submitted, claimed, settled, given back, cancelled or expired, whenever the node crashes and
-//! however time passes, every delivery stands where a small model says. The model knows nothing of tables; for a single
+//! Random histories: whatever is submitted, expanded, hastened, claimed, settled, given back, cancelled or expired, whenever the node crashes and
+//! however time passes, every delivery stands where a small model says, and whoever is to follow does. The model knows nothing of tables; for a single
 //! delivery it asks `step`, as a store must.
 
 use std::{
@@ -13,102 +13,34 @@ use hongyan_core::{
     history::HistoryFilter,
     id::Id,
     limits::CRASHES_BEFORE_ALONE,
-    message::Priority,
-    outcome::{Fault, Outcome, Rejection},
+    message::{MessageState, Priority},
     quota::Fit,
-    retry::Roll,
     setup::{AppNo, ChannelNo},
-    store::{Lease, Lot, NewDelivery, Recovered, Submitted},
+    store::{Cancelled, Lease, Listed, Lot, NewDelivery, Place, Recovered, ScheduledFilter, Submitted, Who},
     time::Timestamp,
 };
 use proptest::{
-    prelude::*,
     sample::Index,
     test_runner::{Config, TestRunner},
 };
 
+use self::acts::{Act, End, acts, event};
 use crate::{
     Bench,
-    world::{MAIL, Order, SMS, World, accepted, change, deferred, policy, to},
+    expand::way,
+    pages::{page, rest},
+    world::{MAIL, Order, SMS, World, change, policy, to},
 };
 
-#[derive(Clone, Debug)]
-enum Act {
-    /// By app 4: by an account, under a limit of a day.
-    Submit {
-        sms: bool,
-        priority: u8,
-        app: u32,
-        rows: usize,
-        parcel_max: usize,
-        due_in: u64,
-        lives: u64,
-    },
-    Slots {
-        sms: bool,
-        slots: usize,
-    },
-    Claim {
-        sms: bool,
-        limit: usize,
-    },
-    Settle(Vec<(Index, End)>),
-    Crash,
-    Pass {
-        secs: u64,
-    },
-    Cancel(Index),
-    Expire,
-}
+mod acts;
 
-#[derive(Clone, Copy, Debug)]
-enum End {
-    Accepted,
-    Deferred(u64),
-    ProviderFault,
-    Rejected,
-    Misconfigured,
-    Unknown,
-    Intend,
-    GiveBack,
-    Expire,
-}
-
-fn acts() -> impl Strategy<Value = Vec<Act>> {
-    let end = prop_oneof![
-        3 => Just(End::Accepted),
-        2 => (0u64..40).prop_map(End::Deferred),
-        1 => Just(End::ProviderFault),
-        1 => Just(End::Rejected),
-        1 => Just(End::Misconfigured),
-        2 => Just(End::Unknown),
-        2 => Just(End::Intend),
-        2 => Just(End::GiveBack),
-        1 => Just(End::Expire),
-    ];
-    let act = prop_oneof![
-        6 => (any::<bool>(), 1u8..=3, 1u32..5, 1usize..6, 0usize..6, prop_oneof![3 => Just(0u64), 1 => 1u64..60], 5u64..400)
-            .prop_map(|(sms, priority, app, rows, parcel_max, due_in, lives)| {
-                Act::Submit { sms, priority, app, rows, parcel_max, due_in, lives }
-            }),
-        2 => (any::<bool>(), 0usize..4).prop_map(|(sms, slots)| Act::Slots { sms, slots }),
-        6 => (any::<bool>(), 1usize..6).prop_map(|(sms, limit)| Act::Claim { sms, limit }),
-        6 => prop::collection::vec((any::<Index>(), end), 1..8).prop_map(Act::Settle),
-        4 => Just(Act::Crash),
-        3 => prop_oneof![Just(0u64), 10u64..100].prop_map(|secs| Act::Pass { secs }),
-        1 => any::<Index>().prop_map(Act::Cancel),
-        1 => Just(Act::Expire),
-    ];
-    prop::collection::vec(act, 1..60)
+const fn channel(sms: bool) -> ChannelNo {
+    if sms { SMS } else { MAIL }
 }
 
 /// The account of these histories, and what it may send in a day.
 const ANN: AccountNo = AccountNo(1);
 const DAY_MAX: u32 = 12;
-
-const fn channel(sms: bool) -> ChannelNo {
-    if sms { SMS } else { MAIL }
-}
 
 #[derive(Clone, Copy)]
 struct Row {
@@ -118,6 +50,14 @@ struct Row {
     /// Whether it counts in the windows of the account.
     counts: bool,
     track: Track,
+}
+
+/// Who is still to follow of a message.
+#[derive(Clone)]
+struct Following {
+    accepted: Timestamp,
+    due: Timestamp,
+    place: Place,
 }
 
 impl Row {
@@ -131,6 +71,7 @@ impl Row {
 struct Model {
     rows: BTreeMap<Id, Row>,
     messages: Vec<Id>,
+    following: BTreeMap<Id, Following>,
     /// Every lease ever seen, for words late and early.
     leases: Vec<(Id, ChannelNo, u32)>,
     wish: Option<(ChannelNo, Timestamp)>,
@@ -207,6 +148,38 @@ impl Model {
         }
     }
 
+    /// What follows and passes `select`, in the order of times and ids.
+    fn in_order(&self, select: impl Fn(&Following) -> bool) -> Vec<Id> {
+        let mut found: Vec<_> =
+            self.following.iter().filter(|(_, of)| select(of)).map(|(id, of)| (of.due, *id)).collect();
+        found.sort_unstable();
+        found.into_iter().map(|(_, id)| id).collect()
+    }
+
+    fn state(&self, message: Id) -> MessageState {
+        match self.following.get(&message) {
+            Some(of) if of.due > of.accepted && of.place == Place::default() => MessageState::Scheduled,
+            Some(_) => MessageState::Expanding,
+            None => MessageState::Expanded,
+        }
+    }
+
+    /// Makes due what waits for its time; answers whether anything did.
+    fn hasten(&mut self, message: Id, now: Timestamp) -> bool {
+        let mut hastened = false;
+        if let Some(of) = self.following.get_mut(&message).filter(|of| of.due > now) {
+            of.due = of.accepted;
+            hastened = true;
+        }
+        for row in self.rows.values_mut().filter(|row| row.message == message) {
+            if row.track.state == State::Ready && row.track.lease == 0 && row.track.due > now {
+                row.track.due = now;
+                hastened = true;
+            }
+        }
+        hastened
+    }
+
     fn recover(&mut self, now: Timestamp) -> Recovered {
         let held: Vec<_> = self.held().map(|(id, row)| (*id, row.parcel, row.track.lease)).collect();
         let parcels: BTreeSet<_> = held.iter().map(|(_, parcel, _)| parcel).collect();
@@ -232,7 +205,7 @@ struct History<'a> {
 impl History<'_> {
     async fn act(&mut self, act: &Act) {
         match act {
-            Act::Submit { sms, priority, app, rows, parcel_max, due_in, lives } => {
+            Act::Submit { sms, both, priority, app, rows, parcel_max, due_in, lives } => {
                 let people: Vec<String> = (0..*rows).map(|n| format!("user{n}")).collect();
                 let order = Order { to: people, ..to(&[]) }
                     .channel(channel(*sms))
@@ -240,12 +213,16 @@ impl History<'_> {
                     .due_in(Duration::from_secs(*due_in))
                     .lives(Duration::from_secs(*lives))
                     .parcel_max(*parcel_max);
+                let order = if *both { order.beside(channel(!*sms), 1) } else { order };
                 self.submit(match app {
                     4 => order.account(ANN).limits(1_000, DAY_MAX, Fit::Whole),
                     _ => Order { app: AppNo(*app), ..order },
                 })
                 .await;
             }
+            Act::Follow { first, mail, sms, due_in } => self.follow(*first, *mail, *sms, *due_in).await,
+            Act::Expand { size } => self.expand(*size).await,
+            Act::Hasten(which) => self.hasten(which).await,
             Act::Slots { sms, slots } => self.world.desk.open(channel(*sms), *slots),
             Act::Claim { sms, limit } => self.claim(channel(*sms), *limit).await,
             Act::Settle(ends) => self.settle(ends).await,
@@ -263,13 +240,14 @@ impl History<'_> {
         let now = self.world.now;
         let batch = self.world.batch(&order);
         let counts = order.limits.is_some();
-        if counts && self.model.used + order.to.len() as u64 > u64::from(DAY_MAX) {
+        let amount = if counts { batch.deliveries().count() as u64 } else { 0 };
+        if self.model.used + amount > u64::from(DAY_MAX) && counts {
             let refused = self.world.store().submit(batch, now).await;
             assert!(matches!(refused, Ok(Submitted::OverLimit(_))), "{refused:?}");
             assert!(self.world.desk.take().is_empty());
             return;
         }
-        self.model.used += if counts { order.to.len() as u64 } else { 0 };
+        self.model.used += amount;
         let mut born_leased: Vec<Vec<Id>> = Vec::new();
         for lot in &batch.page {
             let free = self.world.desk.free(lot.way.channel);
@@ -286,6 +264,45 @@ impl History<'_> {
         for lease in &handed {
             self.model.leased(lease, now);
         }
+    }
+
+    /// A message of which people follow.
+    async fn follow(&mut self, first: bool, mail: usize, sms: usize, due_in: u64) {
+        let now = self.world.now;
+        let due = now + Duration::from_secs(due_in);
+        let lists = [(way(MAIL, 2), mail), (way(SMS, 1), sms)];
+        let lists = lists.map(|(way, count)| Listed { way, addressees: rest(count) });
+        let order = to(if first { &["first"] } else { &[] }).lives(Duration::from_secs(300));
+        let order = order.rest(due, Who::Listed(lists.to_vec()));
+        self.submit(order).await;
+        let message = *self.model.messages.last().expect("it was stored");
+        self.model.following.insert(message, Following { accepted: now, due, place: Place::default() });
+    }
+
+    async fn expand(&mut self, size: usize) {
+        let now = self.world.now;
+        let Some(next) = self.world.store().expansions(None, 1, now).await.expect("lists").pop() else { return };
+        let page = page(&self.world, &next, size);
+        let (again, to) = (page.clone(), page.to.clone());
+        self.model.keep(next.message.id, &page.page, false);
+        assert_eq!(self.world.store().page_add(page, now).await, Ok(true));
+        for lease in self.world.desk.take() {
+            self.model.leased(&lease, now);
+        }
+        match to {
+            Some(to) => self.model.following.get_mut(&next.message.id).expect("it follows").place = to,
+            None => _ = self.model.following.remove(&next.message.id),
+        }
+        assert_eq!(self.world.store().page_add(again, now).await, Ok(false), "no page is added twice");
+    }
+
+    async fn hasten(&mut self, which: &Index) {
+        if self.model.messages.is_empty() {
+            return;
+        }
+        let (message, now) = (*which.get(&self.model.messages), self.world.now);
+        let hastened = self.model.hasten(message, now);
+        assert_eq!(self.world.store().message_hasten(message, now).await, Ok(hastened));
     }
 
     async fn claim(&mut self, channel: ChannelNo, limit: usize) {
@@ -357,8 +374,10 @@ impl History<'_> {
         let message = *which.get(&self.model.messages);
         let now = self.world.now;
         let ids: Vec<_> = self.model.rows.iter().filter(|(_, row)| row.message == message).map(|(id, _)| *id).collect();
-        let cancelled = ids.iter().filter(|id| self.model.apply(**id, &Event::Cancel, now).is_some()).count();
-        assert_eq!(self.world.cancel(message).await, cancelled);
+        let deliveries = ids.iter().filter(|id| self.model.apply(**id, &Event::Cancel, now).is_some()).count();
+        let unexpanded = self.model.following.remove(&message).is_some();
+        let cancelled = self.world.store().message_cancel(message, now).await;
+        assert_eq!(cancelled, Ok(Cancelled { deliveries, unexpanded }));
     }
 
     async fn expire(&mut self) {
@@ -372,11 +391,17 @@ impl History<'_> {
     /// Everything stands where the model says, and the counters count it.
     async fn compare(&self) {
         for message in &self.model.messages {
-            for delivery in self.world.read(*message).await.deliveries {
+            let record = self.world.read(*message).await;
+            assert_eq!(record.message.state, self.model.state(*message), "message {message}");
+            let kept = self.model.rows.values().filter(|row| row.message == *message).count();
+            assert_eq!(record.deliveries.len(), kept, "message {message}");
+            for delivery in record.deliveries {
                 let row = self.model.rows[&delivery.id];
-                assert_eq!((delivery.parcel, delivery.track), (row.parcel, row.track), "delivery {}", delivery.id);
+                let said = (row.parcel, row.channel, row.track);
+                assert_eq!((delivery.parcel, delivery.channel, delivery.track), said, "delivery {}", delivery.id);
             }
         }
+        self.compare_following().await;
         for channel in [MAIL, SMS] {
             let waiting = |row: &&Row| row.channel == channel && row.track.state == State::Ready;
             let ready = self.model.rows.values().filter(waiting).count();
@@ -390,6 +415,20 @@ impl History<'_> {
             assert_eq!(doubts.iter().map(|doubt| doubt.delivery).collect::<Vec<_>>(), unknown);
         }
         self.compare_account().await;
+    }
+
+    /// Who is to follow now, and who later.
+    async fn compare_following(&self) {
+        let now = self.world.now;
+        let expanding = self.world.store().expansions(None, 1_000, now).await.expect("lists");
+        let due = self.model.in_order(|of| of.due <= now);
+        assert_eq!(expanding.iter().map(|expansion| expansion.message.id).collect::<Vec<_>>(), due);
+        for expansion in expanding {
+            assert_eq!(expansion.place, self.model.following[&expansion.message.id].place);
+        }
+        let waiting = self.world.store().scheduled(ScheduledFilter::default(), None, 1_000, now).await.expect("lists");
+        let later = self.model.in_order(|of| of.due > now);
+        assert_eq!(waiting.iter().map(|scheduled| scheduled.message.id).collect::<Vec<_>>(), later);
     }
 
     /// What the account has used, and what it sees of what it sent.
@@ -407,21 +446,6 @@ impl History<'_> {
 
 fn ids(parcel: &[NewDelivery]) -> Vec<Id> {
     parcel.iter().map(|delivery| delivery.id).collect()
-}
-
-fn event(end: End, lease: u32) -> Event {
-    let outcome = match end {
-        End::Accepted => accepted(),
-        End::Deferred(secs) => deferred(Duration::from_secs(secs)),
-        End::ProviderFault => Outcome::Deferred { after: None, fault: Fault::Provider },
-        End::Rejected => Outcome::Rejected(Rejection::Recipient),
-        End::Misconfigured => Outcome::Misconfigured,
-        End::Unknown => Outcome::Unknown,
-        End::Intend => return Event::Intend { lease },
-        End::GiveBack => return Event::GiveBack { lease },
-        End::Expire => return Event::Expire,
-    };
-    Event::Finish { lease, outcome, roll: Roll::NONE }
 }
 
 /// Runs histories, each on a bench of its own. Called on a runtime of several threads.

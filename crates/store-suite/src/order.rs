@@ -191,7 +191,7 @@ impl Order {
             admission: self.limits.map(|(hour_max, day_max, fit)| Admission {
                 account: account.expect("an account's").windows(),
                 id,
-                amount: u32::try_from(size - self.skipped.len()).expect("few"),
+                amount: u32::try_from((size - self.skipped.len()) * self.ways().len()).expect("few"),
                 hour_max,
                 day_max,
                 day: day(now),
