@@ -14,6 +14,7 @@ mod account;
 mod batch;
 mod expand;
 mod gather;
+pub mod html;
 mod metrics;
 mod page;
 mod password;
