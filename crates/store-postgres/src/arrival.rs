@@ -37,7 +37,7 @@ pub const PAGES_AT_ONCE: usize = 3;
 const EMPTY: &str = "TRUNCATE message, attachment, delivery, done, page, expansion, audience, idempotency, depth, capture, \
     captured, declaration, numbering, person, quota_account, quota_entry, meter, tally, access_token, erasure, \
     account, account_contact, account_token, sent, follower, follower_tag, people_group, member, presence, inbox_item, \
-    inbox_token, broadcast; UPDATE setup SET version = 0, plan = ''; UPDATE directory SET last = 0";
+    inbox_token, broadcast; UPDATE setup SET version = 0, plan = ''; UPDATE group_numbering SET last = 0";
 
 /// Why nothing can be moved into a database, or not to the end.
 #[derive(Debug, thiserror::Error)]

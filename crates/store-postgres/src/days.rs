@@ -11,7 +11,7 @@ use hongyan_core::{id::Id, time::Timestamp};
 use crate::{
     pool::Pool,
     retry::again,
-    schema::{KEPT_BY_DAY, anyones, anyones_failed, anyones_to, doubts, own, own_failed, own_to},
+    schema::{KEPT_BY_DAY, anyones, anyones_failed, anyones_to, businesses, doubts, own, own_failed, own_to},
     session::Session,
     sql::cold,
     trouble::Outcome,
@@ -21,17 +21,18 @@ use crate::{
 const THERE: &str =
     "SELECT tablename::text FROM pg_tables WHERE schemaname = current_schema() AND tablename = ANY ($1)";
 
-/// Indexes of what is done that an earlier program did not know, each by a word of its condition that no other has, and what they
+/// Indexes that an earlier program did not know, each by its table, a word of its condition that no other there has, and what they
 /// are made of.
-const LATE_INDEXES: [(&str, &[&str]); 2] = [
-    ("reason", &[doubts!()]),
-    ("app", &[own!(), anyones!(), own_to!(), anyones_to!(), own_failed!(), anyones_failed!()]),
+const LATE_INDEXES: [(&str, &str, &[&str]); 3] = [
+    ("done", "reason", &[doubts!()]),
+    ("done", "app", &[own!(), anyones!(), own_to!(), anyones_to!(), own_failed!(), anyones_failed!()]),
+    ("message", "business", &[businesses!()]),
 ];
 
-/// A day of what is done whose table an earlier program made, without an index whose condition has the word $1, and that is so
-/// small that it is given it in a moment.
+/// A day of table $2 that an earlier program made, without an index whose condition has the word $1, and that is so small that it is
+/// given it in a moment.
 const WITHOUT_INDEX: &str = "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
-    WHERE i.inhparent = 'done'::regclass AND pg_relation_size(c.oid) < 64 * 1024 * 1024 \
+    WHERE i.inhparent = $2::text::regclass AND pg_relation_size(c.oid) < 64 * 1024 * 1024 \
       AND NOT EXISTS (SELECT 1 FROM pg_index x WHERE x.indrelid = c.oid \
                       AND position($1 IN pg_get_expr(x.indpred, x.indrelid)) > 0) \
     ORDER BY c.relname DESC LIMIT 1";
@@ -116,14 +117,14 @@ impl Days {
 /// Gives the days that an earlier program made the indexes that they lack, where that is done in a moment; the others do without.
 pub(crate) async fn index_days(pool: &Arc<Pool>) -> Outcome<()> {
     let db = pool.lend().await?;
-    for (word, indexes) in LATE_INDEXES {
-        while !db.query(WITHOUT_INDEX, &[&word]).await?.is_empty() {
+    for (table, word, indexes) in LATE_INDEXES {
+        while !db.query(WITHOUT_INDEX, &[&word, &table]).await?.is_empty() {
             db.enter();
             db.begin().await?;
             db.batch(PATIENCE).await?;
             // Of two nodes at this the second finds it done.
             db.query(cold::SCHEMA_LOCK, &[]).await?;
-            if let Some(row) = db.query_opt(WITHOUT_INDEX, &[&word]).await? {
+            if let Some(row) = db.query_opt(WITHOUT_INDEX, &[&word, &table]).await? {
                 let name: &str = row.try_get(0)?;
                 for index in indexes {
                     db.batch(&format!("CREATE INDEX ON {name} {index}")).await?;

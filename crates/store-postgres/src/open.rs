@@ -13,6 +13,7 @@ use crate::{
     life::{self, Life, Rhythm},
     migrate::{self, Found},
     nodes,
+    ops::directory,
     pool::Pool,
     refusal::OpenError,
     schema::VERSION,
@@ -122,6 +123,9 @@ async fn start(pool: Arc<Pool>, life: Arc<Pool>, options: &Options) -> Outcome<A
     engine.days.make_all(&engine.pool, today - DAYS_BEHIND..=today + DAYS_AHEAD).await?;
     if let Err(trouble) = index_days(&engine.pool).await {
         tracing::warn!(why = %trouble.told(), "some days of an earlier program lack indexes; they are read without");
+    }
+    if let Err(trouble) = directory::mend(&engine).await {
+        tracing::warn!(why = %trouble.told(), "people whom an earlier program has added find no broadcasts until the next start");
     }
     life::look_everywhere(&engine).await?;
     let rhythm = Rhythm { heartbeat: options.heartbeat, lease: options.lease, trust: options.trust };

@@ -3,9 +3,11 @@
 
 mod account;
 mod cargo;
+mod directory;
 mod doubt;
 mod expansion;
 mod history;
+mod inbox;
 mod kept;
 mod message;
 
@@ -19,9 +21,14 @@ pub(crate) use self::{
         follower_bucket, followers, speaker,
     },
     cargo::cargo,
+    directory::{
+        PERSON_COLUMNS, group_read, groups_below, groups_find, groups_page, groups_read, members, user_entries,
+        user_read, users_page, users_reached,
+    },
     doubt::doubts,
     expansion::{expansions, scheduled},
     history::history,
+    inbox::{Selection, inbox, inbox_bucket, inbox_news, inbox_token, inbox_unread, items_before},
     kept::{answer, captures, declarations, depths, note, setup_version, users},
     message::{message, of_business, outcomes, ranges, to_come},
 };

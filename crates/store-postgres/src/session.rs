@@ -97,6 +97,12 @@ impl Session {
         self.watched_for(Duration::MAX, async { Ok(self.client.query(sql, &[]).await?) }).await
     }
 
+    /// Runs a statement that waits for others as long as they take.
+    pub(crate) async fn query_patiently(&self, sql: &'static str) -> Outcome<Vec<Row>> {
+        let statement = self.statement(sql).await?;
+        self.watched_for(Duration::MAX, async { Ok(self.client.query(&statement, &[]).await?) }).await
+    }
+
     /// Runs several statements in one write; all are answered, or the first trouble is.
     pub(crate) async fn query_all(&self, queries: &[Query<'_>]) -> Outcome<Vec<Vec<Row>>> {
         let statements = self.statements(queries).await?;

@@ -21,6 +21,7 @@ macro_rules! statements {
 pub(crate) mod account;
 pub(crate) mod arrival;
 pub(crate) mod cold;
+pub(crate) mod directory;
 pub(crate) mod erasure;
 pub(crate) mod follower;
 pub(crate) mod history;

@@ -25,6 +25,7 @@ use hongyan_core::{
     time::{Clock, Timestamp},
     token::{KeptToken, TokenTurn},
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     claim,
@@ -60,6 +61,8 @@ pub struct PostgresStore {
     claims: i16,
     capturer: Capturer,
     accountant: Accountant,
+    /// Whose turn it is to change the directory.
+    directory_turn: Semaphore,
     life: Life,
 }
 
@@ -72,6 +75,7 @@ impl PostgresStore {
             claims: lane + Submitter::LANES + Settler::LANES,
             capturer: Capturer::start(Arc::clone(&engine)),
             accountant: Accountant::start(&engine),
+            directory_turn: Semaphore::new(1),
             engine,
             life,
         }

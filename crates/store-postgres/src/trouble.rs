@@ -14,6 +14,8 @@ pub(crate) enum Trouble {
     Damaged(String),
     /// The connection could not be made, or was given up.
     Away(String),
+    /// What is asked for does not fit what is there.
+    Refused(String),
     /// Too much waits already.
     Busy(&'static str),
     /// The commit was sent and its outcome is not known.
@@ -40,6 +42,7 @@ impl Trouble {
         let unavailable = |why: &str| StoreError::Unavailable { why: why.to_owned(), certain: true };
         match self {
             Self::Damaged(what) => StoreError::Corrupt(what.clone()),
+            Self::Refused(why) => StoreError::Conflict(why.clone()),
             Self::Away(why) => unavailable(why),
             Self::Busy(what) => StoreError::Busy((*what).to_owned()),
             Self::Unconfirmed(why) => StoreError::Unavailable { why: why.clone(), certain: false },
@@ -83,7 +86,7 @@ impl Trouble {
                     || code == "26000"
             }),
             Self::Away(_) | Self::Unconfirmed(_) => true,
-            Self::Damaged(_) | Self::Busy(_) => false,
+            Self::Damaged(_) | Self::Refused(_) | Self::Busy(_) => false,
         }
     }
 

@@ -8,11 +8,12 @@ use std::{
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Where else SQL may stand: what makes or changes tables, and what a connection is set to.
-const PLACES: [&str; 5] = ["schema.rs", "schema/indexes.rs", "migrate.rs", "days.rs", "target.rs"];
+const PLACES: [&str; 7] = ["schema.rs", "schema/indexes.rs", "schema/v1.rs", "schema/v5.rs", "migrate.rs", "days.rs", "target.rs"];
 
 /// Statements that stand elsewhere, as nobody else needs them: settings of one operation, and whole
 /// tables.
-const ELSEWHERE: [(&str, &str); 4] = [
+const ELSEWHERE: [(&str, &str); 5] = [
+    ("ops/directory.rs", "SET LOCAL lock_timeout = 0"),
     ("ops/prune.rs", "SET LOCAL lock_timeout = '100ms'"),
     ("ops/prune.rs", "DROP TABLE IF EXISTS {}"),
     ("arrival.rs", "SET enable_seqscan = on"),

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use hongyan_core::{
-    setup::User,
+    directory::DirectoryFault,
     store::{Declaration, DeclarationChange, PlanChange},
 };
 
 use crate::{
     engine::{Operation, Transaction},
+    ops::directory,
     row::{number, signed},
     sql::plan,
     trouble::{Outcome, Trouble},
@@ -30,10 +31,15 @@ impl Operation for PlanApply {
             return Ok(false);
         }
         declare(tx, &self.plan.declarations).await?;
-        let users: Vec<&User> = self.plan.directory.users.iter().map(|entry| &entry.user).collect();
-        people_keep(tx, &users).await?;
-        Ok(true)
+        let report = directory::change(tx, &self.plan.directory, false, tx.engine.now()).await?;
+        if report.faults.is_empty() { Ok(true) } else { Err(refused(&report.faults)) }
     }
+}
+
+/// Why a plan is not applied, none of it.
+fn refused(faults: &[DirectoryFault]) -> Trouble {
+    let faults: Vec<String> = faults.iter().map(DirectoryFault::to_string).collect();
+    Trouble::Refused(format!("the plan's people and groups do not fit together: {}", faults.join("; ")))
 }
 
 /// A change of what is declared that is no plan.
@@ -86,20 +92,6 @@ async fn declare(tx: &Transaction<'_>, declarations: &[Declaration]) -> Outcome<
     tx.db.execute(plan::DECLARATIONS_KEEP, &[&kinds, &codes, &numbers, &docs]).await?;
     let (kinds, numbers): (Vec<String>, Vec<i32>) = last.into_iter().map(|(kind, last)| (kind, signed(last))).unzip();
     tx.db.execute(plan::NUMBERINGS_KEEP, &[&kinds, &numbers]).await?;
-    Ok(())
-}
-
-async fn people_keep(tx: &Transaction<'_>, users: &[&User]) -> Outcome<()> {
-    let users: BTreeMap<&str, &User> = users.iter().map(|user| (user.code.as_str(), *user)).collect();
-    if users.is_empty() {
-        return Ok(());
-    }
-    let column = |of: fn(&User) -> &str| users.values().map(|user| of(user)).collect::<Vec<_>>();
-    let enabled: Vec<bool> = users.values().map(|user| user.enabled).collect();
-    let (codes, names) = (column(|user| &user.code), column(|user| &user.name));
-    let (emails, phones) = (column(|user| &user.email), column(|user| &user.phone));
-    let (wecoms, openids) = (column(|user| &user.wecom), column(|user| &user.openid));
-    tx.db.execute(plan::PEOPLE_KEEP, &[&codes, &names, &emails, &phones, &wecoms, &openids, &enabled]).await?;
     Ok(())
 }
 

@@ -1,5 +1,5 @@
 //! Forgetting history: whole days of it, never one with something open in it or before it; and idempotency keys, tallies of caps,
-//! access tokens of providers and tokens of accounts whose time is over. Several nodes may do so at once.
+//! access tokens of providers and tokens of accounts and inboxes whose time is over; and what inboxes have of messages that are gone. Several nodes may do so at once.
 
 use hongyan_core::{store::StoreResult, time::Timestamp};
 
@@ -7,10 +7,11 @@ use crate::{
     days::{Day, day_of, first_id, table_name},
     engine::Engine,
     memory::BUCKETS,
+    pool::Lent,
     retry::again,
     schema::KEPT_BY_DAY,
     session::{Param, Query, Session},
-    sql::{account, cold, history, page, plan, quota, read, token},
+    sql::{account, cold, history, inbox, page, plan, quota, read, token},
     trouble::{Outcome, Trouble},
 };
 
@@ -34,8 +35,11 @@ async fn prune_told(engine: &Engine, before: Timestamp, limit: usize, now: Times
     let account_tokens_left =
         again(|| forget(engine, account::TOKENS_OVER, account::TOKENS_FORGET, limit, now)).await?;
     let tokens_left = again(|| forget(engine, token::TOKENS_OVER, token::TOKENS_FORGET, limit, now)).await?;
-    let days_left = day_forget(engine, before).await?;
-    Ok([keys_left, tallies_left, account_tokens_left, tokens_left, days_left].contains(&true))
+    let inbox_tokens_left = again(|| forget(engine, inbox::TOKENS_OVER, inbox::TOKENS_FORGET, limit, now)).await?;
+    let days_left = day_forget(engine, before, now).await?;
+    let items_left = again(|| inboxes_forget(engine, limit)).await?;
+    let left = [keys_left, tallies_left, account_tokens_left, tokens_left, inbox_tokens_left, days_left, items_left];
+    Ok(left.contains(&true))
 }
 
 /// Forgets rows whose time is over, at most `limit`; answers whether more are left. One statement says how many there are in a
@@ -63,23 +67,51 @@ async fn forget(
     Ok(left < 0)
 }
 
-/// Forgets the oldest day, if it lies before `before` and nothing that is open belongs to it; answers whether more are left.
-async fn day_forget(engine: &Engine, before: Timestamp) -> Outcome<bool> {
-    let db = engine.pool.lend().await?;
+/// The days for which there are tables, in order.
+async fn days(db: &Session) -> Outcome<Vec<Day>> {
     let mut days = Vec::new();
     for row in db.query(plan::DAYS, &[]).await? {
         let name: String = row.try_get(0)?;
         days.extend(name.rsplit_once('_').and_then(|(_, day)| day.parse::<Day>().ok()));
     }
+    days.sort_unstable();
+    Ok(days)
+}
+
+/// Forgets the oldest day that may go, if it lies before `before`: nothing that is open belongs to it or to a day before it, and
+/// no message of it waits for its time. Of one that does nothing lies in later days, so that it keeps only its own. Answers
+/// whether more are left.
+async fn day_forget(engine: &Engine, before: Timestamp, now: Timestamp) -> Outcome<bool> {
+    let db = engine.pool.lend().await?;
+    let mut days = days(&db).await?;
     days.retain(|day| *day < day_of(before));
-    let Some(oldest) = days.iter().copied().min() else { return Ok(false) };
-    let until = first_id(oldest + 1);
-    if is_open(&db, until).await? {
-        return Ok(false);
+    let mut from = 0;
+    for (no, day) in days.iter().copied().enumerate() {
+        let until = first_id(day + 1);
+        if is_open(&db, until, now).await? {
+            return Ok(false);
+        }
+        if waits(&db, day).await? {
+            from = until;
+            continue;
+        }
+        if !day_forget_now(&db, day, now).await? {
+            return Ok(false);
+        }
+        engine.committed(1);
+        engine.days.forget(day);
+        let pages: [Param<'_>; 2] = [&from, &until];
+        again(|| each_bucket(&db, page::PAGES_FORGET, &pages)).await?;
+        return Ok(no + 1 < days.len());
     }
+    Ok(false)
+}
+
+/// Drops a day; answers whether that could be done.
+async fn day_forget_now(db: &Lent, day: Day, now: Timestamp) -> Outcome<bool> {
     db.enter();
     db.begin().await?;
-    let dropped = match day_drop(&db, oldest).await {
+    let dropped = match day_drop(db, day, now).await {
         Ok(true) => db.commit().await.map(|()| true),
         Ok(false) => {
             db.rollback().await;
@@ -92,37 +124,74 @@ async fn day_forget(engine: &Engine, before: Timestamp) -> Outcome<bool> {
         }
     };
     db.settled();
-    if !dropped? {
-        return Ok(false);
-    }
-    engine.committed(1);
-    engine.days.forget(oldest);
-    again(|| each_bucket(&db, page::PAGES_FORGET, &until)).await?;
-    Ok(days.len() > 1)
+    dropped
 }
 
 /// Drops the tables of a day, unless something has become open there meanwhile; nobody else can be at them once they are
 /// dropped here.
-async fn day_drop(db: &Session, day: Day) -> Outcome<bool> {
+async fn day_drop(db: &Session, day: Day, now: Timestamp) -> Outcome<bool> {
     db.batch(PATIENCE).await?;
     db.query(cold::SCHEMA_LOCK, &[]).await?;
     let names: Vec<String> = KEPT_BY_DAY.iter().map(|(table, _)| table_name(table, day)).collect();
     db.batch(&format!("DROP TABLE IF EXISTS {}", names.join(", "))).await?;
     // What an earlier program has dropped without this is forgotten with it.
-    each_bucket(db, history::SENT_FORGET, &i32::try_from(day).unwrap_or(i32::MAX)).await?;
-    Ok(!is_open(db, first_id(day + 1)).await?)
+    each_bucket(db, history::SENT_FORGET, &[&i32::try_from(day).unwrap_or(i32::MAX)]).await?;
+    Ok(!waits(db, day).await? && !is_open(db, first_id(day + 1), now).await?)
 }
 
-/// Whether something is still to come of a message with an id before `until`.
-async fn is_open(db: &Session, until: i64) -> Outcome<bool> {
-    let row = db.query_opt(plan::OPEN_BEFORE, &[&until]).await?;
+/// Whether something is still to come at `now` of a message with an id before `until`, but for those that wait for their time.
+async fn is_open(db: &Session, until: i64, now: Timestamp) -> Outcome<bool> {
+    let row = db.query_opt(plan::OPEN_BEFORE, &[&until, &now.ms()]).await?;
     Ok(row.ok_or_else(|| Trouble::Damaged("no answer".to_owned()))?.try_get(0)?)
 }
 
+/// Whether a message of a day is not yet expanded.
+async fn waits(db: &Session, day: Day) -> Outcome<bool> {
+    let row = db.query_opt(plan::UNEXPANDED_OF, &[&first_id(day), &first_id(day + 1)]).await?;
+    Ok(row.ok_or_else(|| Trouble::Damaged("no answer".to_owned()))?.try_get(0)?)
+}
+
+/// Forgets what inboxes have of messages that are gone, at most `limit` rows; answers whether more are left.
+async fn inboxes_forget(engine: &Engine, limit: usize) -> Outcome<bool> {
+    let db = engine.pool.lend().await?;
+    let mut left = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut gone = 0;
+    for day in days(&db).await? {
+        // From the end of the day before on there is nothing until this one begins.
+        let (from, until) = (gone, first_id(day));
+        gone = first_id(day + 1);
+        if from >= until {
+            continue;
+        }
+        db.execute(inbox::BROADCASTS_FORGET, &[&from, &until]).await?;
+        for bucket in (0..BUCKETS).map(i16::from) {
+            left -= inbox_forget(&db, bucket, from, until, left).await?;
+            if left <= 0 {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Forgets at most `most` rows of a bucket that have messages from one id on and before another; answers how many there were.
+async fn inbox_forget(db: &Session, bucket: i16, from: i64, until: i64, most: i64) -> Outcome<i64> {
+    let found = db.query_opt(inbox::GONE, &[&bucket, &from, &most, &until]).await?;
+    let gone: i64 = found.map(|row| row.try_get(0)).transpose()?.unwrap_or(0);
+    if gone > 0 {
+        db.execute(inbox::GONE_FORGET, &[&bucket, &from, &most, &until]).await?;
+    }
+    Ok(gone)
+}
+
 /// Runs a statement for each bucket.
-async fn each_bucket(db: &Session, sql: &'static str, param: Param<'_>) -> Outcome<()> {
+async fn each_bucket(db: &Session, sql: &'static str, more: &[Param<'_>]) -> Outcome<()> {
     let buckets: Vec<i16> = (0..BUCKETS).map(i16::from).collect();
-    let queries = buckets.iter().map(|bucket| Query { sql, params: vec![bucket as _, param] });
+    let queries = buckets.iter().map(|bucket| {
+        let mut params: Vec<Param<'_>> = vec![bucket];
+        params.extend(more);
+        Query { sql, params }
+    });
     db.query_all(&queries.collect::<Vec<_>>()).await?;
     Ok(())
 }

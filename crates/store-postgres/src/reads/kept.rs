@@ -9,6 +9,7 @@ use hongyan_core::{
 };
 use tokio_postgres::Row as SqlRow;
 
+use super::directory::user_read;
 use crate::{
     engine::Engine,
     lanes,
@@ -74,18 +75,7 @@ pub(crate) async fn declarations(engine: &Engine) -> Outcome<(i64, Vec<Declarati
 /// The people with these codes.
 pub(crate) async fn users(engine: &Engine, codes: Vec<String>) -> Outcome<Vec<User>> {
     let rows = engine.pool.lend().await?.query(plan::PEOPLE, &[&codes]).await?;
-    let user = |row: &SqlRow| {
-        Ok(User {
-            code: row.try_get(0)?,
-            name: row.try_get(1)?,
-            email: row.try_get(2)?,
-            phone: row.try_get(3)?,
-            wecom: row.try_get(4)?,
-            openid: row.try_get(5)?,
-            enabled: row.try_get(6)?,
-        })
-    };
-    rows.iter().map(user).collect()
+    rows.iter().map(user_read).collect()
 }
 
 /// A note.

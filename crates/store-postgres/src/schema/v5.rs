@@ -28,11 +28,11 @@ ALTER TABLE expansion ADD COLUMN due bigint NOT NULL DEFAULT 0,
 CREATE INDEX expansion_due ON expansion (bucket, due, message);
 
 -- One row: the last number given to a group. Whoever changes the directory holds it.
-CREATE TABLE directory (
+CREATE TABLE group_numbering (
     one  smallint PRIMARY KEY CHECK (one = 1),
     last integer NOT NULL
 );
-INSERT INTO directory (one, last) VALUES (1, 0);
+INSERT INTO group_numbering (one, last) VALUES (1, 0);
 
 -- Departments, posts and roles. Codes are compared and ordered byte by byte.
 CREATE TABLE people_group (

@@ -33,6 +33,6 @@ statements! {
     /// Deliveries ($2) that wait still and that nobody is at, locked.
     LOCK_WAITING = concat!("SELECT ", row_columns!(), " FROM delivery d \
         WHERE d.bucket = $1 AND d.id = ANY ($2::bigint[]) AND d.state = 0 ORDER BY d.id FOR UPDATE SKIP LOCKED");
-    /// Forgets the pages of messages before $2.
-    PAGES_FORGET = "DELETE FROM page p WHERE p.bucket = $1 AND p.message < $2";
+    /// Forgets the pages of messages from $2 on and before $3.
+    PAGES_FORGET = "DELETE FROM page p WHERE p.bucket = $1 AND p.message >= $2 AND p.message < $3";
 }

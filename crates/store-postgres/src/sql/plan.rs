@@ -45,11 +45,13 @@ statements! {
     /// The tables that hold messages, a day each.
     DAYS = "SELECT c.relname::text FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid \
         WHERE i.inhparent = 'message'::regclass";
-    /// Whether something is still to come of a message before $1. A delivery's id lies behind its message's: of the first pages
+    /// Whether a message from $1 on and before $2 is not yet expanded.
+    UNEXPANDED_OF = "SELECT EXISTS (SELECT 1 FROM expansion e WHERE e.message >= $1 AND e.message < $2)";
+    /// Whether something is still to come of a message before $1, but for those that wait for a time after $2. A delivery's id lies behind its message's: of the first pages
     /// a look into each bucket says it, of later pages the list of pages.
     OPEN_BEFORE = "SELECT EXISTS (SELECT 1 FROM generate_series(0, 63) b (no) \
                 WHERE (SELECT min(d.id) FROM delivery d WHERE d.bucket = b.no) < $1) \
-        OR EXISTS (SELECT 1 FROM expansion e WHERE e.message < $1) \
+        OR EXISTS (SELECT 1 FROM expansion e WHERE e.message < $1 AND NOT (e.due > $2 AND e.cursor = 0 AND e.mark = '')) \
         OR EXISTS (SELECT 1 FROM page p CROSS JOIN LATERAL (\
                 SELECT d.id FROM delivery d WHERE d.bucket = p.last & 63 AND d.id BETWEEN p.first AND p.last \
                 AND d.message = p.message LIMIT 1) o WHERE p.message < $1 AND p.last >= $1)";

@@ -19,7 +19,8 @@ use sqlparser::{
 };
 
 use super::{
-    account, arrival, cold, erasure, follower, history, hot, inbox, node, page, plan, quota, read, recover, token,
+    account, arrival, cold, directory, erasure, follower, history, hot, inbox, node, page, plan, quota, read, recover,
+    token,
 };
 use crate::schema::{MIGRATIONS, TABLES};
 
@@ -43,8 +44,13 @@ const HOT: [(&str, &[(&str, &str)]); 11] = [
 ];
 
 /// Statements that run now and then, or are about tables that every node has.
-const COLD: [(&str, &[(&str, &str)]); 4] =
-    [("arrival", arrival::ALL), ("cold", cold::ALL), ("node", node::ALL), ("plan", plan::ALL)];
+const COLD: [(&str, &[(&str, &str)]); 5] = [
+    ("arrival", arrival::ALL),
+    ("cold", cold::ALL),
+    ("directory", directory::ALL),
+    ("node", node::ALL),
+    ("plan", plan::ALL),
+];
 
 /// The one exception among the cold lists to "no UPDATE or DELETE asks a volatile function": the leases of nodes are judged by the
 /// database's own clock, the only one that all nodes share. What is behind the list's name are its statements; none: all of them.
