@@ -17,6 +17,7 @@ use crate::{
     backup,
     config::{Config, StorePlace},
     demo,
+    directory::{self, DirectoryArgs},
     messages::{self, MessagesArgs},
     migrate::Move,
     node, nodes,
@@ -87,6 +88,8 @@ enum Command {
     Account(AccountArgs),
     /// Look after messages that wait for their time: list, cancel, send now.
     Messages(MessagesArgs),
+    /// Import the directory of people, departments, posts and roles from CSV, and look at it.
+    Directory(DirectoryArgs),
     /// Set an official account up, so that its followers can be reached by tags.
     Wechat(WechatArgs),
     /// Copy the embedded store into a file, whether or not a node runs on it. Prints what the copy holds.
@@ -147,6 +150,10 @@ pub fn run() -> ExitCode {
         },
         Command::Messages(arguments) => match Config::load(arguments.config.as_deref()) {
             Ok(config) => ended(block_on(messages::run(&config, arguments)).map(|()| true)),
+            Err(error) => wrong(&error),
+        },
+        Command::Directory(arguments) => match Config::load(arguments.config.as_deref()) {
+            Ok(config) => ended(block_on(directory::run(&config, arguments))),
             Err(error) => wrong(&error),
         },
         Command::Wechat(arguments) => match Config::load(arguments.config.as_deref()) {

@@ -13,6 +13,7 @@
 //! | [`nodes`] | who works on the store, asked of a running node |
 //! | [`account`] | the accounts of the token API, kept through a running node or in the store |
 //! | [`messages`] | messages that wait for their time, through a running node or in the store |
+//! | [`directory`] | people and what they belong to, imported and looked at through a running node or in the store |
 //! | `wechat` | what is set up at an official account itself |
 //! | [`backup`] | the embedded store into a file and back |
 //! | [`migrate`] | the embedded store into a PostgreSQL database |
@@ -26,6 +27,7 @@ mod callbacks;
 pub mod cli;
 pub mod config;
 pub mod demo;
+pub mod directory;
 mod fetch;
 pub mod http;
 pub mod messages;
