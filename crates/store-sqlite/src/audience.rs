@@ -36,15 +36,19 @@ impl StoredRest {
     }
 }
 
-/// The numbers of the channels of an audience, each once, in their order.
+/// The numbers of the channels of an audience, each once, in the order of the audience.
 fn channels_text(who: &Who) -> String {
-    let mut channels: Vec<u32> = match who {
-        Who::Listed(lists) => lists.iter().map(|list| list.way.channel.0).collect(),
-        Who::People { ways, .. } => ways.iter().map(|way| way.channel.0).collect(),
+    let all: Vec<ChannelNo> = match who {
+        Who::Listed(lists) => lists.iter().map(|list| list.way.channel).collect(),
+        Who::People { ways, .. } => ways.iter().map(|way| way.channel).collect(),
     };
-    channels.sort_unstable();
-    channels.dedup();
-    channels.iter().map(u32::to_string).collect::<Vec<_>>().join(",")
+    let mut channels = Vec::with_capacity(all.len());
+    for channel in all {
+        if !channels.contains(&channel) {
+            channels.push(channel);
+        }
+    }
+    channels.iter().map(|channel| channel.0.to_string()).collect::<Vec<_>>().join(",")
 }
 
 fn channels_read(text: &str) -> Outcome<Vec<ChannelNo>> {

@@ -19,11 +19,11 @@ const OWN_COLUMNS: &str = "id, 0, message, app, channel, at, read, archived";
 const BROADCAST_COLUMNS: &str =
     "b.message, 1, b.message, b.app, b.channel, b.at, ifnull(m.read, 0), ifnull(m.archived, 0)";
 
-/// Which of a person's items are meant, for any statement: the person, an exclusive upper end of ids, app, business, kind, the highest
+/// Which of a person's items are meant, for any statement: the person, an exclusive upper end of ids as numbers, app, business, kind, the highest
 /// `read`, `archived`.
 pub(crate) struct Selected<'a> {
     pub user: &'a str,
-    pub before: Option<Id>,
+    pub below: i64,
     pub filter: &'a InboxFilter,
 }
 
@@ -33,7 +33,7 @@ impl Selected<'_> {
         let InboxFilter { unread, archived, app, business, kind } = self.filter;
         (
             self.user.to_owned(),
-            self.before.map_or(i64::MAX, Id::get),
+            self.below,
             app.map(|app| app.0),
             business.clone(),
             kind.clone(),
@@ -91,7 +91,7 @@ pub(crate) fn page(
     limit: usize,
 ) -> Outcome<Vec<InboxItem>> {
     let snapshot = db.unchecked_transaction()?;
-    let selected = Selected { user, before, filter };
+    let selected = Selected { user, below: before.map_or(i64::MAX, Id::get), filter };
     let mut found = Vec::new();
     for sql in page_sql(&selected) {
         items_read(&snapshot, &sql, selected.parameters(sql_limit(limit)), &mut found)?;

@@ -82,16 +82,21 @@ pub(crate) fn label_read(row: &SqlRow<'_>, column: usize) -> Outcome<Label> {
 pub(crate) fn message(db: &Connection, id: Id) -> Outcome<Option<MessageRecord>> {
     let snapshot = db.unchecked_transaction()?;
     let found = snapshot
-        .prepare_cached(concat!("SELECT ", message_columns!(), " FROM message m WHERE id = ?1"))?
-        .query_row([id.get()], |row| Ok(message_row(row)))
-        .optional()?
-        .transpose()?;
-    let Some((message, channel)) = found else { return Ok(None) };
+        .prepare_cached(concat!(
+            "SELECT ",
+            message_columns!(),
+            ", (SELECT e.due FROM expansion e WHERE e.message = m.id) FROM message m WHERE id = ?1"
+        ))?
+        .query_row([id.get()], |row| Ok((message_row(row), row.get::<_, Option<i64>>(MESSAGE_COLUMNS)?)))
+        .optional()?;
+    let Some((message, due)) = found else { return Ok(None) };
+    let (message, channel) = message?;
+    let due = due.map(Timestamp::from_ms).filter(|_| message.state == MessageState::Scheduled);
     let mut deliveries = Vec::new();
     for (first, last) in pages(&snapshot, id)? {
         deliveries_read(&snapshot, id, first, last, &mut deliveries)?;
     }
-    Ok(Some(MessageRecord { message, channel, deliveries }))
+    Ok(Some(MessageRecord { message, channel, due, deliveries }))
 }
 
 fn deliveries_read(db: &Connection, message: Id, first: i64, last: i64, to: &mut Vec<DeliveryRecord>) -> Outcome<()> {

@@ -96,7 +96,7 @@ impl InboxMark {
     /// All of a person's own that are selected, those put away and those not.
     fn mark_own(&self, db: &Connection, filter: &InboxFilter, marked: &mut Vec<Marked>) -> Outcome<()> {
         let (column, value) = column(self.mark);
-        let selected = Selected { user: &self.user, before: None, filter };
+        let selected = Selected { user: &self.user, below: i64::MAX, filter };
         for archived in [false, true].into_iter().filter(|archived| selected.may_be(*archived)) {
             // What is to be read is found among what is not.
             let (index, clauses) = selected.own(filter.unread || self.mark == Mark::Read, archived);
@@ -126,11 +126,10 @@ impl InboxMark {
         marked: &mut Vec<Marked>,
     ) -> Outcome<()> {
         let (column, value) = column(self.mark);
-        // Of one: those below it were not asked for, and the limit keeps them out.
         let one = if only.is_some() { "AND b.message = ?2 - 1" } else { "" };
         let find = format!("SELECT b.message {BROADCASTS} {one} AND b.at <= ?8 AND ifnull(m.{column}, 0) <> {value}");
-        let before = only.map(|id| id.plus(1));
-        let selected = Selected { user: &self.user, before, filter };
+        let below = only.map_or(i64::MAX, |id| id.get() + 1);
+        let selected = Selected { user: &self.user, below, filter };
         // An item that was named is marked whenever it came.
         let until = if only.is_some() { i64::MAX } else { self.now.ms() };
         let mut found = Vec::new();

@@ -57,7 +57,7 @@ fn an_inbox_is_read_from_its_newest_end() {
         (business, "inbox_business (user=? AND business=? AND id<?)", 3),
         (kind, "inbox_all (user=? AND archived=? AND id<?)", 2),
     ] {
-        let statements = inbox::page_sql(&inbox::Selected { user: "u", before: None, filter: &filter });
+        let statements = inbox::page_sql(&inbox::Selected { user: "u", below: i64::MAX, filter: &filter });
         assert_eq!(statements.len(), streams, "{filter:?}");
         let (broadcasts, of_own) = statements.split_last().expect("some");
         for sql in of_own {
