@@ -72,7 +72,7 @@ pub async fn a_broadcast_is_in_every_inbox(bench: &impl Bench) {
     };
     world.crash_and_recover().await;
     for code in ["ann", "bob"] {
-        assert_eq!(found(&world, code, all()).await, [expected.clone()]);
+        assert_eq!(found(&world, code, all()).await, std::slice::from_ref(&expected));
         assert_eq!(unread(&world, code).await, 1);
     }
     let record = world.read(id).await;

@@ -116,9 +116,11 @@ pub async fn a_scheduled_message_is_hastened(bench: &impl Bench) {
     let mut world = World::begin(bench).await;
     let accepted = world.now;
     let (id, other) = (world.submit(&at(accepted + DAY)).await, world.submit(&at(accepted + DAY)).await);
+    assert_eq!(world.read(id).await.due, Some(accepted + DAY), "whoever looks it up sees when it fires");
     world.pass(MINUTE);
     assert!(hasten(&world, id).await);
-    assert_eq!(world.read(id).await.message.state, MessageState::Expanding);
+    let hastened = world.read(id).await;
+    assert_eq!((hastened.message.state, hastened.due), (MessageState::Expanding, None));
     assert_eq!(scheduled(&world, all()).await, [other]);
     assert!(!hasten(&world, id).await, "it fires already");
     world.crash_and_recover().await;
