@@ -8,7 +8,8 @@ use std::{
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
 /// Where else SQL may stand: what makes or changes tables, and what a connection is set to.
-const PLACES: [&str; 7] = ["schema.rs", "schema/indexes.rs", "schema/v1.rs", "schema/v5.rs", "migrate.rs", "days.rs", "target.rs"];
+const PLACES: [&str; 7] =
+    ["schema.rs", "schema/indexes.rs", "schema/v1.rs", "schema/v5.rs", "migrate.rs", "days.rs", "target.rs"];
 
 /// Statements that stand elsewhere, as nobody else needs them: settings of one operation, and whole
 /// tables.

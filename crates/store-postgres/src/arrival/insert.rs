@@ -1,5 +1,7 @@
 //! Rows on their way from another store into the tables, a statement per table and page, as columns.
 
+mod people;
+
 use std::{borrow::Cow, collections::BTreeMap};
 
 use hongyan_core::{
@@ -9,7 +11,7 @@ use hongyan_core::{
     id::{Id, bucket_of_key, bucket_of_name},
     pace::Meter,
     quota::{Account, Entry},
-    setup::{ProviderNo, User},
+    setup::ProviderNo,
     store::{Capture, Declaration},
     transfer::{MovedAttachment, MovedDelivery, MovedExpansion, MovedKey, MovedMessage, MovedPage, Rows},
 };
@@ -20,8 +22,8 @@ use crate::{
     reads::follower_bucket,
     row::{CAPTURES_BUCKET, attempts_encode, priority_number, signed, state_number},
     session::{Param, Session},
-    sql::{arrival as sql, plan, read},
-    trouble::{Outcome, Trouble},
+    sql::{arrival as sql, directory, plan, read},
+    trouble::Outcome,
 };
 
 /// What became ready, by bucket and channel.
@@ -55,16 +57,14 @@ pub(super) async fn insert(db: &Session, rows: &Rows, predecessor: Predecessor) 
         Rows::Expansions(rows) => expansions(db, rows).await?,
         Rows::Keys(rows) => keys(db, rows).await?,
         Rows::Declarations(rows) => declarations(db, rows).await?,
-        Rows::Numberings(rows) => {
-            let (kinds, lasts): (Vec<&str>, Vec<i32>) =
-                rows.iter().map(|(kind, no)| (kind.as_str(), signed(*no))).unzip();
-            put(db, plan::NUMBERINGS_KEEP, &[&kinds, &lasts]).await?;
-        }
+        Rows::Numberings(rows) => numberings(db, rows).await?,
         Rows::Setup { version, plan } => put(db, sql::SETUP, &[version, plan]).await?,
-        Rows::People(rows) => people(db, rows).await?,
-        Rows::Presences(_) | Rows::Groups(_) | Rows::Members(_) | Rows::Items(_) | Rows::Broadcasts(_) => {
-            return Err(Trouble::Busy("this kind of row cannot be taken in yet"));
-        }
+        Rows::People(rows) => people::people(db, rows).await?,
+        Rows::Presences(rows) => people::presences(db, rows).await?,
+        Rows::Groups(rows) => people::groups(db, rows).await?,
+        Rows::Members(rows) => people::members(db, rows).await?,
+        Rows::Items(rows) => people::items(db, rows).await?,
+        Rows::Broadcasts(rows) => people::broadcasts(db, rows).await?,
         Rows::Notes(rows) => {
             let (keys, values): (Vec<&str>, Vec<&str>) = rows.iter().map(|(k, v)| (k.as_str(), v.as_str())).unzip();
             put(db, sql::NOTES, &[&keys, &values]).await?;
@@ -225,17 +225,14 @@ async fn declarations(db: &Session, rows: &[Declaration]) -> Outcome<()> {
     put(db, plan::DECLARATIONS_KEEP, &params).await
 }
 
-async fn people(db: &Session, rows: &[User]) -> Outcome<()> {
-    let params: [Param<'_>; 7] = [
-        &column(rows, |row| row.code.as_str()),
-        &column(rows, |row| row.name.as_str()),
-        &column(rows, |row| row.email.as_str()),
-        &column(rows, |row| row.phone.as_str()),
-        &column(rows, |row| row.wecom.as_str()),
-        &column(rows, |row| row.openid.as_str()),
-        &column(rows, |row| row.enabled),
-    ];
-    put(db, plan::PEOPLE_KEEP, &params).await
+/// What has numbers beside what is declared has them among the others, but for groups.
+async fn numberings(db: &Session, rows: &[(String, u32)]) -> Outcome<()> {
+    let (groups, others): (Vec<_>, Vec<_>) = rows.iter().partition(|(kind, _)| kind == "group");
+    for (_, last) in groups {
+        put(db, directory::LAST_KEEP, &[&signed(*last)]).await?;
+    }
+    let (kinds, lasts): (Vec<&str>, Vec<i32>) = others.iter().map(|(kind, no)| (kind.as_str(), signed(*no))).unzip();
+    put(db, plan::NUMBERINGS_KEEP, &[&kinds, &lasts]).await
 }
 
 async fn captures(db: &Session, rows: &[Capture]) -> Outcome<()> {

@@ -82,6 +82,8 @@ pub(crate) async fn message(engine: &Engine, id: Id) -> Outcome<Option<MessageRe
 async fn message_now(db: &Session, id: Id) -> Outcome<Option<MessageRecord>> {
     let Some(row) = db.query_opt(read::MESSAGE, &[&bucket_of(id), &id.get()]).await? else { return Ok(None) };
     let (message, channel) = message_row(&row)?;
+    let due: Option<i64> = row.try_get(MESSAGE_COLUMNS)?;
+    let due = due.map(Timestamp::from_ms).filter(|_| message.state == MessageState::Scheduled);
     let ranges: Vec<_> =
         ranges(db, id).await?.iter().map(|r| (i16::from(r.bucket), r.message, r.first, r.last)).collect();
     let queries = ranges.iter().map(|(bucket, message, first, last)| Query {
@@ -91,7 +93,7 @@ async fn message_now(db: &Session, id: Id) -> Outcome<Option<MessageRecord>> {
     let found = db.query_all(&queries.collect::<Vec<_>>()).await?;
     let mut deliveries = found.iter().flatten().map(delivery_read).collect::<Outcome<Vec<_>>>()?;
     deliveries.sort_unstable_by_key(|delivery| delivery.id);
-    Ok(Some(MessageRecord { message, channel, deliveries }))
+    Ok(Some(MessageRecord { message, channel, due, deliveries }))
 }
 
 fn delivery_read(row: &SqlRow) -> Outcome<DeliveryRecord> {

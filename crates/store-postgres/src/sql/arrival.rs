@@ -19,7 +19,8 @@ statements! {
             SELECT 'messages' WHERE EXISTS (SELECT 1 FROM message) \
             UNION ALL SELECT 'deliveries' WHERE EXISTS (SELECT 1 FROM delivery) OR EXISTS (SELECT 1 FROM done) \
             UNION ALL SELECT 'declarations' WHERE EXISTS (SELECT 1 FROM declaration) OR EXISTS (SELECT 1 FROM numbering) \
-            UNION ALL SELECT 'people' WHERE EXISTS (SELECT 1 FROM person) \
+            UNION ALL SELECT 'people' WHERE EXISTS (SELECT 1 FROM person) OR EXISTS (SELECT 1 FROM people_group) \
+            UNION ALL SELECT 'inboxes' WHERE EXISTS (SELECT 1 FROM inbox_item) OR EXISTS (SELECT 1 FROM broadcast) \
             UNION ALL SELECT 'idempotency keys' WHERE EXISTS (SELECT 1 FROM idempotency) \
             UNION ALL SELECT 'captures' WHERE EXISTS (SELECT 1 FROM capture) \
             UNION ALL SELECT 'accounts' WHERE EXISTS (SELECT 1 FROM quota_account) OR EXISTS (SELECT 1 FROM meter) \
@@ -130,6 +131,22 @@ statements! {
     TAGS = "INSERT INTO follower_tag (bucket, provider, openid, tag) \
         SELECT x.bucket, x.provider, x.openid, x.tag \
         FROM unnest($1::smallint[], $2::integer[], $3::text[], $4::integer[]) x (bucket, provider, openid, tag)";
+    /// When people were enabled, as columns.
+    PRESENCES = "INSERT INTO presence (person, since, until) \
+        SELECT x.person, x.since, x.until FROM unnest($1::text[], $2::bigint[], $3::bigint[]) x (person, since, until)";
+    /// Items of inboxes and marks on broadcasts, as columns.
+    ITEMS = "INSERT INTO inbox_item \
+            (bucket, person, id, message, app, channel, business, kind, at, broadcast, read, archived, deleted) \
+        SELECT x.bucket, x.person, x.id, x.message, x.app, x.channel, x.business, x.kind, x.at, x.broadcast, x.read, x.archived, \
+            x.deleted \
+        FROM unnest($1::smallint[], $2::text[], $3::bigint[], $4::bigint[], $5::integer[], $6::integer[], $7::text[], \
+            $8::text[], $9::bigint[], $10::boolean[], $11::boolean[], $12::boolean[], $13::boolean[]) \
+            x (bucket, person, id, message, app, channel, business, kind, at, broadcast, read, archived, deleted)";
+    /// Broadcasts, as columns.
+    BROADCASTS = "INSERT INTO broadcast (message, app, channel, business, kind, at) \
+        SELECT x.message, x.app, x.channel, x.business, x.kind, x.at \
+        FROM unnest($1::bigint[], $2::integer[], $3::integer[], $4::text[], $5::text[], $6::bigint[]) \
+            x (message, app, channel, business, kind, at)";
     /// How many rows there are of each kind, but for deliveries and their attempts.
     COUNTS = "SELECT 'messages', count(*) FROM message \
         UNION ALL SELECT 'content_bytes', coalesce(sum(octet_length(content)), 0)::bigint FROM message \
@@ -140,6 +157,11 @@ statements! {
         UNION ALL SELECT 'keys', count(*) FROM idempotency \
         UNION ALL SELECT 'declarations', count(*) FROM declaration \
         UNION ALL SELECT 'people', count(*) FROM person \
+        UNION ALL SELECT 'presences', count(*) FROM presence \
+        UNION ALL SELECT 'groups', count(*) FROM people_group \
+        UNION ALL SELECT 'members', count(*) FROM member \
+        UNION ALL SELECT 'items', count(*) FROM inbox_item \
+        UNION ALL SELECT 'broadcasts', count(*) FROM broadcast \
         UNION ALL SELECT 'notes', count(*) FROM note WHERE key <> 'migration' \
         UNION ALL SELECT 'captures', count(*) FROM capture \
         UNION ALL SELECT 'accounts', count(*) FROM quota_account \

@@ -14,8 +14,8 @@ macro_rules! message_columns {
 }
 
 statements! {
-    /// Message $2.
-    MESSAGE = concat!("SELECT ", message_columns!(), " FROM message m \
+    /// Message $2, and when those who follow are due.
+    MESSAGE = concat!("SELECT ", message_columns!(), ", e.due FROM message m \
         LEFT JOIN expansion e ON e.bucket = $1 AND e.message = $2 WHERE m.bucket = $1 AND m.id = $2");
     /// The id ranges of the pages of messages ($2): the first page follows the message's own id.
     RANGES = "SELECT m.id, m.id + 1, m.last FROM unnest($2::bigint[]) x (id) \
