@@ -121,3 +121,6 @@ impl Inboxes for SqliteStore {
         self.inner.readers.read(move |db| inbox::by_token(db, &hash, now)).await
     }
 }
+
+#[cfg(test)]
+mod tests;
