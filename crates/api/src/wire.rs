@@ -13,3 +13,10 @@ pub(crate) fn moment<S: Serializer>(moment: &Timestamp, serializer: S) -> Result
         Err(_) => serializer.serialize_none(),
     }
 }
+
+pub(crate) fn moment_or_none<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match at {
+        Some(at) => moment(at, serializer),
+        None => serializer.serialize_none(),
+    }
+}

@@ -52,6 +52,8 @@ pub struct MessageRecord {
     pub message: Message,
     /// Its channel; of several the first.
     pub channel: ChannelNo,
+    /// When it fires, where it waits for its time ([`crate::message::MessageState::Scheduled`]).
+    pub due: Option<Timestamp>,
     /// Its deliveries, in order.
     pub deliveries: Vec<DeliveryRecord>,
 }

@@ -52,6 +52,9 @@ struct MessageView {
     channel: String,
     priority: u8,
     state: &'static str,
+    /// When it fires, where it waits for its time.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "wire::moment_or_none")]
+    due: Option<Timestamp>,
     #[serde(flatten)]
     label: LabelView,
     #[serde(serialize_with = "wire::moment")]
@@ -209,7 +212,7 @@ pub fn parse_message_id(text: &str) -> Option<Id> {
 }
 
 fn view(record: MessageRecord, app: String, setup: &Setup) -> MessageView {
-    let MessageRecord { message, channel, deliveries } = record;
+    let MessageRecord { message, channel, due, deliveries } = record;
     let mut tally = HashMap::new();
     for delivery in &deliveries {
         *tally.entry(delivery.track.state.as_str()).or_default() += 1;
@@ -223,6 +226,7 @@ fn view(record: MessageRecord, app: String, setup: &Setup) -> MessageView {
         channel: channel_code(setup, channel),
         priority: message.priority.number(),
         state: message.state.as_str(),
+        due,
         label: label_view(message.label),
         accepted: message.accepted,
         expires: message.expires,

@@ -182,6 +182,7 @@ impl Messages for FakeStore {
         let record = |batch: &Batch| MessageRecord {
             message: batch.message.clone(),
             channel: batch.channel,
+            due: None,
             deliveries: batch
                 .deliveries()
                 .map(|delivery| DeliveryRecord {
