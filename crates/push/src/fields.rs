@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use hongyan_core::{limits, text};
+use hongyan_core::text;
 use hongyan_intake::wire::Json;
 
 use crate::{place::Place, problem::Problem};
@@ -90,7 +90,7 @@ pub(crate) fn object<'j, 'a>(value: &'j Json<'a>, place: &Place<'_>) -> Result<O
 
 /// A list of names, or a single one (row 15), each once, in their order. Blank ones are left out. What is left of `room` for
 /// receivers becomes less by all that are there.
-pub(crate) fn names(value: &Json<'_>, place: &Place<'_>, room: &mut Room) -> Result<Vec<String>, Problem> {
+pub(crate) fn names(value: &Json<'_>, place: &Place<'_>, most: usize, room: &mut Room) -> Result<Vec<String>, Problem> {
     let items = match value {
         Json::Null => return Ok(Vec::new()),
         Json::List(items) => items.as_slice(),
@@ -103,7 +103,7 @@ pub(crate) fn names(value: &Json<'_>, place: &Place<'_>, room: &mut Room) -> Res
         if *item == Json::Null {
             return Err(Problem::must(place, "字符串数组"));
         }
-        let name = name(item, place, limits::ADDRESS_BYTES_MAX).map_err(|problem| match problem {
+        let name = name(item, place, most).map_err(|problem| match problem {
             Problem::Must(..) => Problem::must(place, "字符串数组"),
             other => other,
         })?;
@@ -162,7 +162,7 @@ mod tests {
             (r#"["a\u0000b"]"#, Err("参数有误：x含有控制字符")),
             (r#"["a", "b", "c", "d", "e"]"#, Err("参数有误：接收目标超过4个")),
         ] {
-            let read = super::names(&of(json), &PLACE, &mut Room::new(4));
+            let read = super::names(&of(json), &PLACE, 20, &mut Room::new(4));
             let read = read.map_err(|problem| problem.msg());
             assert_eq!(
                 read,
@@ -170,8 +170,8 @@ mod tests {
                 "{json}"
             );
         }
-        let long = format!("[\"{}\"]", "x".repeat(255));
-        assert!(super::names(&of(&long), &PLACE, &mut Room::new(4)).is_err());
+        let long = super::names(&of(r#"["012345678901234567890"]"#), &PLACE, 20, &mut Room::new(4));
+        assert_eq!(long, Err(Problem::Long("x".into(), 20)));
     }
 
     #[test]

@@ -41,12 +41,14 @@ pub(crate) struct Params {
 }
 
 impl Params {
-    /// Every member must be a value (row 24); of one that is there twice the last counts.
+    /// Every member must be a value (row 24); of one that is there twice the last counts. Together they have a bound.
     pub(crate) fn read(members: &Members<'_>, place: &Place<'_>) -> Result<Self, Problem> {
-        let mut params = Self::default();
+        let (mut params, mut size) = (Self::default(), 0);
         for (name, value) in members {
-            let place = place.at(name);
-            let value = scalar(value, &place)?.ok_or_else(|| Problem::must(&place, SCALAR))?;
+            let inner = place.at(name);
+            let value = scalar(value, &inner)?.ok_or_else(|| Problem::must(&inner, SCALAR))?;
+            size += name.len() + value.len();
+            fields::sized(size, limits::TEXT_BYTES_MAX, place)?;
             if params.values.insert(name.to_string(), value).is_none() {
                 params.order.push(name.to_string());
             }
@@ -54,14 +56,16 @@ impl Params {
         Ok(params)
     }
 
-    /// A text with its variables filled in as they are.
-    pub(crate) fn fill(&self, text: &str) -> Result<String, Problem> {
-        let mut filled = String::with_capacity(text.len());
+    /// A text with its variables filled in as they are, of at most `most` bytes: a short text can name a long value often.
+    pub(crate) fn fill(&self, text: &str, most: usize, place: &Place<'_>) -> Result<String, Problem> {
+        let mut filled = String::with_capacity(text.len().min(most));
         for piece in pieces(text) {
-            filled.push_str(match piece {
+            let piece = match piece {
                 Piece::Text(text) => text,
                 Piece::Variable(name) => self.values.get(name).ok_or_else(|| Problem::NoValue(name.to_owned()))?,
-            });
+            };
+            fields::sized(filled.len() + piece.len(), most, place)?;
+            filled.push_str(piece);
         }
         Ok(filled)
     }
@@ -85,8 +89,11 @@ mod tests {
         assert_eq!(params.order, ["code", "time", "big", "f", "ok"]);
         let values: Vec<_> = params.order.iter().map(|name| params.values[name].as_str()).collect();
         assert_eq!(values, ["AAAb", "6", "18446744073709551615", "1.5", "true"]);
-        assert_eq!(params.fill("${code}, ${time} ${} $time"), Ok("AAAb, 6 ${} $time".to_owned()));
-        assert_eq!(params.fill("${nothing}"), Err(Problem::NoValue("nothing".into())));
+        let fill = |text: &str| params.fill(text, 20, &Place::top("content"));
+        assert_eq!(fill("${code}, ${time} ${} $time"), Ok("AAAb, 6 ${} $time".to_owned()));
+        assert_eq!(fill("${nothing}"), Err(Problem::NoValue("nothing".into())));
+        assert_eq!(fill(&"${code}".repeat(5)).map(|text| text.len()), Ok(20));
+        assert_eq!(fill(&"${code}".repeat(6)), Err(Problem::Large("content".into(), 20)));
     }
 
     #[test]
@@ -94,6 +101,9 @@ mod tests {
         for json in [r#"{"a": {}}"#, r#"{"a": []}"#, r#"{"a": null}"#] {
             assert_eq!(read(json), Err(Problem::Must("paramData.a".into(), SCALAR)), "{json}");
         }
-        assert!(read(&format!("{{\"a\": \"{}\"}}", "x".repeat(limits::TEXT_BYTES_MAX + 1))).is_err());
+        let half = "x".repeat(limits::TEXT_BYTES_MAX / 2);
+        assert!(read(&format!(r#"{{"a": "{half}"}}"#)).is_ok());
+        let both = read(&format!(r#"{{"a": "{half}", "b": "{half}"}}"#));
+        assert_eq!(both, Err(Problem::Large("paramData".into(), limits::TEXT_BYTES_MAX)));
     }
 }

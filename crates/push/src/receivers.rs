@@ -62,14 +62,14 @@ fn data<'j, 'a>(value: &'j Json<'a>) -> Result<&'j Members<'a>, Problem> {
 /// The union of whoever is named (row 12); other members are ignored (row 47).
 fn people(value: &Json<'_>, with_below: bool, room: &mut Room) -> Result<People, Problem> {
     data(value)?;
-    let mut names = |name| fields::names(value.get(name), &DATA.at(name), room);
+    let mut names = |name, most| fields::names(value.get(name), &DATA.at(name), most, room);
     let people = People {
         everyone: false,
-        users: names("user")?,
-        departments: names("dept")?,
+        users: names("user", limits::USER_CODE_BYTES_MAX)?,
+        departments: names("dept", limits::GROUP_CODE_BYTES_MAX)?,
         with_below,
-        posts: names("post")?,
-        roles: names("role")?,
+        posts: names("post", limits::GROUP_CODE_BYTES_MAX)?,
+        roles: names("role", limits::GROUP_CODE_BYTES_MAX)?,
     };
     let is_nobody =
         [&people.users, &people.departments, &people.posts, &people.roles].iter().all(|kind| kind.is_empty());
@@ -82,7 +82,8 @@ fn accounts(value: &Json<'_>, setup: &Setup, room: &mut Room) -> Result<Vec<Acco
     let mut places: HashMap<ChannelNo, usize> = HashMap::new();
     for (key, value) in data(value)? {
         let channel = channels::named(setup, key)?.no;
-        let accounts = Accounts { key: key.to_string(), channel, names: fields::names(value, &DATA.at(key), room)? };
+        let names = fields::names(value, &DATA.at(key), limits::ADDRESS_BYTES_MAX, room)?;
+        let accounts = Accounts { key: key.to_string(), channel, names };
         match places.get(&channel).map(|at| &mut all[*at]) {
             Some(first) if first.key == accounts.key => *first = accounts,
             Some(first) => return Err(Problem::ChannelTwice(first.key.clone())),

@@ -47,15 +47,20 @@ fn written(text: &str, zone: &str) -> Option<Timestamp> {
     if let Ok(number) = text.parse() {
         return milliseconds(number);
     }
-    if !text.contains(':') {
-        // A day alone, or a form in which nobody is sure what is what.
+    // A day alone is no time, and the name of a zone would not be looked at.
+    if !text.contains(':') || text.contains('[') {
         return None;
     }
     let at = match text.parse::<jiff::Timestamp>() {
         Ok(at) => at,
         Err(_) => {
-            let zone = TimeZone::get(zone).unwrap_or(TimeZone::UTC);
-            text.parse::<DateTime>().ok()?.to_zoned(zone).ok()?.timestamp()
+            let (zone, at) = (TimeZone::get(zone).unwrap_or(TimeZone::UTC), text.parse::<DateTime>().ok()?);
+            match at.to_zoned(zone) {
+                Ok(at) => at.timestamp(),
+                // The last day of the calendar, or the first.
+                Err(_) if at.year() > 0 => return Some(Timestamp::MAX),
+                Err(_) => return Some(Timestamp::from_ms(0)),
+            }
         }
     };
     Some(Timestamp::from_ms(at.as_millisecond()))
@@ -119,6 +124,7 @@ mod tests {
             r#""20261122""#,
             r#""tomorrow""#,
             r#""16:23:31""#,
+            r#""2026-11-22T17:23:31[Europe/Berlin]""#,
             r#""2026/11/22 17:23:31""#,
             "1795339411",
             r#""1795339411""#,

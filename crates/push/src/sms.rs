@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use hongyan_core::{
     content::TemplateUse,
+    limits,
     setup::{Channel, ProviderKind, Setup, SmsTemplate},
 };
 use hongyan_intake::{html, template::Filled, wire::Json};
@@ -27,8 +28,10 @@ pub(crate) fn read(value: &Json<'_>, place: &Place<'_>) -> Result<Filled, Proble
     let params = inner.at("paramData");
     let members = fields::object(data.get("paramData"), &params)?.unwrap_or_default();
     let params = Params::read(members, &params)?;
-    let text = fields::text(value.get("content"), &place.at("content"))?.unwrap_or_default();
-    let content = params.fill(&html::strip_tags(text))?;
+    let inner = place.at("content");
+    let text = fields::text(value.get("content"), &inner)?.unwrap_or_default();
+    fields::sized(text.len(), limits::TEXT_BYTES_MAX, &inner)?;
+    let content = params.fill(&html::strip_tags(text), limits::TEXT_BYTES_MAX, &inner)?;
     let Params { order, values } = params;
     let template = id.map(|id| TemplateUse { code: id.into_owned(), foreign: true, order, values });
     Ok(Filled { content, sign: Some(sign), template, ..Filled::default() })

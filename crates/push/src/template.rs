@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hongyan_core::setup::{Channel, Template};
+use hongyan_core::{
+    limits,
+    setup::{Channel, Template, TemplateContent, variables},
+};
 use hongyan_intake::{template, wire::Json};
 
 use crate::{call::Call, channels, content::Speaker, fields, params, place::Place, problem::Problem, send::Part};
@@ -33,11 +36,19 @@ pub(crate) fn parts(speaker: &Speaker<'_>, call: &Call<'_>, template: &Template)
         let channel = channels::named(speaker.setup, code).map_err(|_| Problem::TemplateChannel(code.clone()))?;
         let channel = channels::usable(channel, speaker.app)?;
         let values = values(data, channel, template)?;
+        bounded(content, &values)?;
         let filled = template::fill(content, channel.kind, &values).map_err(|missing| Problem::NoValue(missing.0))?;
         let draft = speaker.draft(channel, filled, &Place::top("templateCode").at(code))?;
         parts.push(Part { key: code.clone(), channel: Arc::clone(channel), draft });
     }
     Ok(parts)
+}
+
+/// Refuses values that would make a long text of a short one: what they put into it has a bound, however often it names them.
+fn bounded(content: &TemplateContent, values: &BTreeMap<String, String>) -> Result<(), Problem> {
+    let texts = [&content.title, &content.content, &content.website];
+    let named = texts.into_iter().flat_map(|text| variables(text)).filter_map(|name| values.get(name));
+    fields::sized(named.map(String::len).sum(), limits::INBOX_HTML_BYTES_MAX, &DATA)
 }
 
 /// Row 36: the values for a channel: those for all of them, and over these the ones in an object under the channel's code or number.

@@ -1,0 +1,1 @@
+//! The client snippets of `docs/push.md` as they stand there.
