@@ -91,8 +91,8 @@ async fn fill(store: &Arc<dyn Store>, rows: u32) -> Result<Timestamp, Box<dyn Er
             let id = ids.block(2, bucket, now)?;
             batch.message.id = id;
             batch.message.app = if is_app { AppNo(1) } else { account.as_app() };
-            batch.page[0].id = id.plus(1);
-            batch.page[0].track = Track::skipped(Reason::OverLimit, now, batch.message.expires);
+            batch.page[0].deliveries[0].id = id.plus(1);
+            batch.page[0].deliveries[0].track = Track::skipped(Reason::OverLimit, now, batch.message.expires);
             batches.push(batch);
         }
         for stored in join_all(batches.into_iter().map(|batch| store.submit(batch, now))).await {

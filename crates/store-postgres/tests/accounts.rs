@@ -49,11 +49,12 @@ fn day(now: Timestamp) -> Day {
 fn ask(node: &PostgresStore, account: AccountNo, recipients: usize, per_hour: u32, now: Timestamp) -> Batch {
     let mut batch = sample(&node.ids(), now, "x").expect("ids");
     let id = node.ids().block(1 + recipients, account.bucket(), now).expect("ids");
-    let one = batch.page.remove(0);
-    batch.page = (1..=recipients).map(|n| NewDelivery { id: id.plus(n), ..one.clone() }).collect();
+    let lot = &mut batch.page[0];
+    let one = lot.deliveries.remove(0);
+    lot.deliveries = (1..=recipients).map(|n| NewDelivery { id: id.plus(n), ..one.clone() }).collect();
+    lot.way.parcel_max = 1;
     batch.message.id = id;
     batch.message.app = account.as_app();
-    batch.parcel_max = 1;
     let amount = u32::try_from(recipients).expect("few");
     let (account, day, fit) = (account.windows(), day(now), Fit::Whole);
     batch.admission = Some(Admission { account, id, amount, hour_max: per_hour, day_max: 1_000_000, day, fit });
@@ -252,7 +253,7 @@ async fn no_number_is_given_twice_and_no_change_is_lost() {
     let applying = (0..12).map(|n| {
         let kind = || "app".to_owned();
         let declared = Declaration { kind: kind(), code: format!("app {n}"), no: 0, doc: "{}".to_owned() };
-        let plan = PlanChange { hash: n.to_string(), declarations: vec![declared], users: Vec::new() };
+        let plan = PlanChange { hash: n.to_string(), declarations: vec![declared], ..PlanChange::default() };
         nodes[n % 3].plan_apply(plan)
     });
     let (added, applied) = futures_util::future::join(join_all(adding), join_all(applying)).await;
@@ -297,7 +298,7 @@ async fn a_history_shows_each_row_once_while_rows_move() {
     let mut ids = BTreeSet::new();
     for (n, account) in (0..45).zip(accounts.iter().cycle()) {
         let batch = ask(&nodes[n % 3], *account, 2, 1_000, now);
-        ids.extend(batch.page.iter().map(|delivery| delivery.id));
+        ids.extend(batch.deliveries().map(|delivery| delivery.id));
         nodes[n % 3].submit(batch, now).await.expect("stores");
     }
     let newest_first: Vec<Id> = ids.iter().rev().copied().collect();
@@ -352,7 +353,7 @@ async fn what_a_filter_selects_is_counted_wherever_it_lies() {
         for begin in (0..rows(account)).step_by(750) {
             let mut batch = ask(&nodes[n], AccountNo(account), (rows(account) - begin).min(750), 0, now);
             batch.admission = None;
-            for delivery in &mut batch.page {
+            for delivery in &mut batch.page[0].deliveries {
                 delivery.track = Track::skipped(Reason::OverLimit, now, batch.message.expires);
             }
             assert_eq!(nodes[n].submit(batch, now).await, Ok(Submitted::Stored));
@@ -373,10 +374,10 @@ async fn an_event_that_changes_nothing_gives_nothing_back() {
     let (_, nodes) = three_nodes().await;
     let (now, account) = (nodes[0].clock().now(), AccountNo(3));
     let batch = ask(&nodes[0], account, 2, 5, now);
-    let deliveries: Vec<Id> = batch.page.iter().map(|delivery| delivery.id).collect();
+    let deliveries: Vec<Id> = batch.deliveries().map(|delivery| delivery.id).collect();
     nodes[0].submit(batch.clone(), now).await.expect("stores");
     let cancelled = join_all((0..9).map(|n| nodes[n % 3].message_cancel(batch.message.id, now))).await;
-    assert_eq!(cancelled.into_iter().map(|count| count.expect("cancels")).sum::<usize>(), 2);
+    assert_eq!(cancelled.into_iter().map(|count| count.expect("cancels").deliveries).sum::<usize>(), 2);
     let policy = Arc::new(hongyan_core::delivery::Policy {
         repeat: hongyan_core::delivery::Repeat::AtMostOnce,
         retry: hongyan_core::retry::RetrySchedule::mail(),

@@ -6,24 +6,30 @@ use hongyan_core::{
     account::{self, AccountAdded, AccountChange, AccountNo, Follower, Profile, Role},
     content::{Agent, Content, Notice},
     delivery::{Policy, Reason, Repeat, State, Track},
+    directory::{DirectoryChange, Group, GroupEntry, GroupKind, GroupNo},
     history::HistoryFilter,
     id::{Id, IdSource},
-    message::{Dialect, Message, MessageState, Priority},
+    inbox::{InboxFilter, NewItem},
+    message::{Dialect, Label, Message, MessageState, Priority},
     pace::Meter,
     quota::{Account, Day, Entry},
     retry::RetrySchedule,
     setup::{AppNo, ChannelNo, ProviderNo, User},
     store::{
-        Accounts, Addressee, Attempt, Capture, Captures, Declaration, Declarations, Deliveries, Depth, Followers,
-        Messages, Recovered, Upkeep,
+        Accounts, Attempt, Capture, Captures, Declaration, Declarations, Deliveries, Depth, Directory, Followers,
+        Inboxes, Messages, People, Place, Recovered, Rest, Upkeep, Way, Who,
     },
     time::{Clock, SystemClock, Timestamp},
-    transfer::{MovedAttachment, MovedDelivery, MovedExpansion, MovedKey, MovedMessage, MovedPage, Rows},
+    transfer::{
+        MovedAttachment, MovedBroadcast, MovedDelivery, MovedExpansion, MovedItem, MovedKey, MovedMessage, MovedPage,
+        Presence, Rows,
+    },
 };
-use hongyan_store_postgres::{Arrival, ArrivalError, OpenError, Options, open};
+use hongyan_store_postgres::{Arrival, ArrivalError, OpenError, Options, PostgresStore, open};
 use hongyan_store_suite::postgres::{shared, sql};
 
 const MAIL: ChannelNo = ChannelNo(1);
+const INBOX: ChannelNo = ChannelNo(2);
 const APP: AppNo = AppNo(7);
 
 async fn begin(url: &str, start_over: bool) -> Result<Arrival, ArrivalError> {
@@ -40,6 +46,7 @@ fn message(id: Id, now: Timestamp) -> MovedMessage {
         client: "192.0.2.7".to_owned(),
         priority: Priority::Middle,
         state: MessageState::Expanded,
+        label: Label { business: "order 7".to_owned(), template: "MSG1".to_owned(), ..Label::default() },
         accepted: now,
         expires: now + Duration::from_secs(3_600),
     };
@@ -83,11 +90,67 @@ fn follower(tag: u32, subscribed: bool) -> Follower {
     Follower { tag, openid: "openid".to_owned(), subscribed }
 }
 
+/// How far the message is expanded.
+fn place() -> Place {
+    Place { step: 3, mark: "behind".to_owned() }
+}
+
+fn rest(now: Timestamp) -> Rest {
+    let people = People { departments: vec!["d".to_owned()], with_below: true, ..People::default() };
+    let ways = [INBOX, MAIL].map(|channel| Way { channel, parcel_max: 9 });
+    Rest { due: now, who: Who::People { ways: ways.to_vec(), people } }
+}
+
+fn group(no: u32, code: &str, parent: Option<u32>) -> Group {
+    let (code, name) = (code.to_owned(), format!("the {code}"));
+    Group { no: GroupNo(no), kind: GroupKind::Department, code, name, parent: parent.map(GroupNo) }
+}
+
+/// An own item, or what somebody did with a broadcast.
+fn item(message: Id, id: Id, at: Timestamp) -> MovedItem {
+    let item = NewItem {
+        id,
+        user: "p".to_owned(),
+        message,
+        app: APP,
+        channel: INBOX,
+        business: "order 7".to_owned(),
+        kind: "notice".to_owned(),
+        at,
+    };
+    MovedItem { item, broadcast: id == message, read: id == message, archived: false, deleted: false }
+}
+
+/// The directory, and an inbox with an item and a broadcast.
+fn people(id: Id, now: Timestamp) -> Vec<Rows> {
+    let user = User { code: "p".to_owned(), email: "p@b.com".to_owned(), enabled: true, ..User::default() };
+    let presence = |since, until| Presence { user: "p".to_owned(), since, until };
+    let until = now + Duration::from_secs(1);
+    let broadcast = MovedBroadcast {
+        message: id,
+        app: APP,
+        channel: INBOX,
+        business: "order 7".to_owned(),
+        kind: "notice".to_owned(),
+        at: now,
+    };
+    vec![
+        Rows::People(vec![user]),
+        Rows::Presences(vec![
+            presence(Timestamp::from_ms(0), Some(until)),
+            presence(until + Duration::from_secs(1), None),
+        ]),
+        Rows::Groups(vec![group(4, "d", None), group(6, "e", Some(4))]),
+        Rows::Members(vec![("p".to_owned(), GroupNo(6))]),
+        Rows::Items(vec![item(id, id.plus(1), now), item(id, id, now)]),
+        Rows::Broadcasts(vec![broadcast]),
+    ]
+}
+
 /// A row or a few of each kind; the message is the second of two, and of two days ago.
 fn everything(id: Id, now: Timestamp) -> Vec<Rows> {
     let deliveries =
         [State::Ready, State::Leased, State::Failed].iter().zip(1..).map(|(state, n)| delivery(id, n, *state, now));
-    let addressee = Addressee { recipient: "r".to_owned(), address: "r@b.com".to_owned(), skipped: None };
     let day = Day { begin: now, end: Timestamp::MAX };
     let name = || "account/1".to_owned();
     let capture = Capture {
@@ -99,7 +162,6 @@ fn everything(id: Id, now: Timestamp) -> Vec<Rows> {
         recipients: vec!["r".to_owned()],
         body: b"body".to_vec(),
     };
-    let user = User { code: "p".to_owned(), email: "p@b.com".to_owned(), enabled: true, ..User::default() };
     let key = MovedKey {
         app: APP,
         key: "k".to_owned(),
@@ -109,17 +171,21 @@ fn everything(id: Id, now: Timestamp) -> Vec<Rows> {
         answer: Some("{}".to_owned()),
     };
     let declaration = Declaration { kind: "app".to_owned(), code: "a".to_owned(), no: 7, doc: "{}".to_owned() };
-    vec![
+    let mut rows = vec![
         Rows::Messages(vec![message(id, now)]),
         Rows::Attachments(vec![MovedAttachment { message: id, no: 0, body: b"bytes".to_vec() }]),
         Rows::Deliveries(deliveries.collect()),
         Rows::Pages(vec![MovedPage { message: id, first: id.plus(300), last: id.plus(301) }]),
-        Rows::Expansions(vec![MovedExpansion { message: id, cursor: 1, rest: vec![addressee; 2] }]),
+        Rows::Expansions(vec![MovedExpansion { message: id, place: place(), rest: rest(now) }]),
         Rows::Keys(vec![key]),
         Rows::Declarations(vec![declaration]),
-        Rows::Numberings(vec![("app".to_owned(), 9), ("account".to_owned(), 17), ("follower".to_owned(), 10_002)]),
+        Rows::Numberings(vec![
+            ("app".to_owned(), 9),
+            ("account".to_owned(), 17),
+            ("follower".to_owned(), 10_002),
+            ("group".to_owned(), 8),
+        ]),
         Rows::Setup { version: 4, plan: "hash".to_owned() },
-        Rows::People(vec![user]),
         Rows::Notes(vec![("check".to_owned(), "value".to_owned())]),
         Rows::Captures(vec![capture]),
         Rows::Accounts(vec![(name(), Account::new(day, now))]),
@@ -127,7 +193,9 @@ fn everything(id: Id, now: Timestamp) -> Vec<Rows> {
         Rows::Meters(vec![("pace".to_owned(), Meter::new(now))]),
         Rows::Callers(vec![caller("天存", "138")]),
         Rows::Followers(vec![(ProviderNo(1), follower(10_001, true)), (ProviderNo(2), follower(10_002, false))]),
-    ]
+    ];
+    rows.extend(people(id, now));
+    rows
 }
 
 fn two_days_ago() -> Timestamp {
@@ -153,6 +221,7 @@ async fn what_arrives_is_a_store_afterwards() {
         ("attachment_bytes", 5),
         ("attachments", 1),
         ("attempts", 6),
+        ("broadcasts", 1),
         ("callers", 1),
         ("captures", 1),
         ("content_bytes", 2),
@@ -162,18 +231,22 @@ async fn what_arrives_is_a_store_afterwards() {
         ("deliveries_ready", 1),
         ("expansions", 1),
         ("followers", 2),
+        ("groups", 2),
+        ("items", 2),
         ("keys", 1),
+        ("members", 1),
         ("messages", 1),
         ("meters", 1),
         ("notes", 1),
         ("pages", 1),
         ("people", 1),
+        ("presences", 2),
     ];
     assert_eq!(counts.beside(&counts).map(|(kind, count, _)| (kind, count)).collect::<Vec<_>>(), expected);
     arrival.finish().await.expect("finishes");
 
     let node = open(&url, Options::default()).await.expect("a store");
-    let now = node.clock().now();
+    let (two_days, now) = (now, node.clock().now());
     let depths = node.depths().await.expect("reads");
     assert_eq!(depths.iter().map(|Depth { channel, ready, .. }| (*channel, *ready)).collect::<Vec<_>>(), [(MAIL, 1)]);
     let policy = Arc::new(Policy { repeat: Repeat::AtLeastOnce, retry: RetrySchedule::mail() });
@@ -186,8 +259,12 @@ async fn what_arrives_is_a_store_afterwards() {
     assert_eq!(deliveries, [stands(1, State::Ready), stands(2, State::Ready), stands(3, State::Failed)]);
     assert_eq!(record.deliveries[0].attempts[0].reply, "250 taken ");
     assert_eq!((record.deliveries[1].track.crashes, record.deliveries[1].track.maybe_duplicate), (1, true));
-    let [expansion] = &node.expansions(None, 9).await.expect("reads")[..] else { panic!("one is being expanded") };
-    assert_eq!((expansion.cursor, expansion.rest.len()), (1, 2));
+    let [expansion] = &node.expansions(None, 9, now).await.expect("reads")[..] else { panic!("one is being expanded") };
+    assert_eq!((&expansion.place, &expansion.rest), (&place(), &rest(two_days)));
+    let [found] = node.messages_of_business(APP, "order 7".to_owned(), None, 9).await.expect("finds")[..] else {
+        panic!("one is about it")
+    };
+    assert_eq!((found, &record.message.label), (id, &message(id, now).message.label));
     assert_eq!(node.answer_read(APP, "k".to_owned()).await, Ok(Some("{}".to_owned())));
     assert_eq!(node.note_read("check").await, Ok(Some("value".to_owned())));
     assert_eq!(node.note_read("migration").await, Ok(None));
@@ -197,11 +274,30 @@ async fn what_arrives_is_a_store_afterwards() {
     assert_eq!(node.captures(None, 9).await.expect("reads")[0].body, b"body");
     assert_eq!(sql(&url, "select captures, bytes from captured").as_deref(), Ok("1|4"));
     accounts_are_there(&node).await;
+    people_are_there(&node, id).await;
     node.close().await;
 }
 
+/// The directory, and what lies in an inbox; numbers of groups go on behind the last.
+async fn people_are_there(node: &PostgresStore, id: Id) {
+    let d = node.groups_find(GroupKind::Department, vec!["d".to_owned()]).await.expect("finds");
+    assert_eq!(d, [group(4, "d", None)]);
+    assert_eq!(node.groups_below(vec![GroupNo(4)]).await, Ok(vec![GroupNo(4), GroupNo(6)]));
+    let found = node.members(vec![GroupNo(6)], None, 9).await.expect("finds");
+    assert_eq!(found.iter().map(|member| member.user.code.as_str()).collect::<Vec<_>>(), ["p"]);
+    let entry = GroupEntry { kind: GroupKind::Role, code: "r".to_owned(), name: String::new(), parent: String::new() };
+    let change = DirectoryChange { groups: vec![entry], ..DirectoryChange::default() };
+    node.directory_change(change, false, node.clock().now()).await.expect("changes");
+    let r = node.groups_find(GroupKind::Role, vec!["r".to_owned()]).await.expect("finds");
+    assert_eq!(r.iter().map(|group| group.no).collect::<Vec<_>>(), [GroupNo(9)]);
+    let inbox = node.inbox("p".to_owned(), InboxFilter::default(), None, 9).await.expect("lists");
+    let found: Vec<_> = inbox.iter().map(|item| (item.id, item.broadcast, item.read)).collect();
+    assert_eq!(found, [(id.plus(1), false, false), (id, true, true)]);
+    assert_eq!(node.inbox_unread("p".to_owned()).await, Ok(1));
+}
+
 /// Accounts, what they sent, and followers; what follows goes on from there.
-async fn accounts_are_there(node: &hongyan_store_postgres::PostgresStore) {
+async fn accounts_are_there(node: &PostgresStore) {
     let now = node.clock().now();
     let kept = node.account_find("天存".to_owned()).await.expect("reads").expect("is there");
     assert_eq!((kept.no, &kept.profile), (AccountNo(9), &caller("", "138").profile));
@@ -258,7 +354,7 @@ async fn a_move_that_does_not_end_leaves_no_store_and_is_begun_anew() {
     let refused = begin(&url, false).await.err().expect("another may be under way");
     assert!(matches!(refused, ArrivalError::Unfinished), "{refused}");
     let second = begin(&url, true).await.expect("begins anew");
-    for kind in ["messages", "notes", "deliveries_ready", "meters", "keys", "callers", "followers"] {
+    for kind in ["messages", "notes", "deliveries_ready", "meters", "keys", "callers", "followers", "groups", "items"] {
         assert_eq!(second.counts().await.expect("counts").get(kind), 0, "{kind}");
     }
     for rows in everything(id, now) {

@@ -56,7 +56,7 @@ fn policies() -> Policies {
 
 async fn submit(node: &PostgresStore, channel: ChannelNo) -> Id {
     let mut batch = sample(&node.ids(), now(node), "x").expect("ids");
-    batch.channel = channel;
+    (batch.channel, batch.page[0].way.channel) = (channel, channel);
     let id = batch.message.id;
     assert_eq!(node.submit(batch, now(node)).await, Ok(Submitted::Stored));
     id
@@ -363,9 +363,9 @@ async fn two_nodes_erase_each_secret_once() {
         let mut batch = sample(&at.ids(), now(at), "x").expect("ids");
         batch.content = Arc::new(Content::Notice(Notice { agent: Some(agent.clone()), ..Notice::default() }));
         let id = at.ids().block(2, both[n % both.len()], now(at)).expect("ids");
-        (batch.message.id, batch.page[0].id) = (id, id.plus(1));
+        (batch.message.id, batch.page[0].deliveries[0].id) = (id, id.plus(1));
         assert_eq!(at.submit(batch, now(at)).await, Ok(Submitted::Stored));
-        assert_eq!(at.message_cancel(id, now(at)).await, Ok(1));
+        assert_eq!(at.message_cancel(id, now(at)).await.map(|cancelled| cancelled.deliveries), Ok(1));
     }
     let waiting = submit(&first, MAIL).await;
     // What an operator deleted by hand.

@@ -44,7 +44,7 @@ impl Operation for Hasten {
 }
 
 impl Hasten {
-    /// What of the message waits untried for a later time, locked.
+    /// What of the message waits for a later time and was never leased, locked.
     async fn waiting(&self, tx: &Transaction<'_>) -> Outcome<Vec<Row>> {
         let mut waiting = Vec::new();
         for range in reads::ranges(tx.db, self.message).await? {
@@ -60,7 +60,9 @@ impl Hasten {
                 }
             }
         }
-        waiting.retain(|row| row.track.tries == 0 && row.track.due > self.now);
+        // What was leased once waits for its next try, which is not for the caller to choose. The rows of a parcel are leased
+        // together, so that they stay together here.
+        waiting.retain(|row| row.track.lease == 0 && row.track.due > self.now);
         Ok(waiting)
     }
 }

@@ -10,6 +10,7 @@ use std::{
 };
 
 use hongyan_core::{
+    directory::{DirectoryChange, UserEntry},
     id::Id,
     message::Idempotency,
     setup::{AppNo, ChannelNo, User},
@@ -188,7 +189,9 @@ fn plan_of(person: &str) -> PlanChange {
         openid: String::new(),
         enabled: true,
     };
-    PlanChange { hash: person.to_owned(), declarations: Vec::new(), users: vec![user] }
+    let entry = UserEntry { user, ..UserEntry::default() };
+    let directory = DirectoryChange { users: vec![entry], ..DirectoryChange::default() };
+    PlanChange { hash: person.to_owned(), directory, ..PlanChange::default() }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
