@@ -27,6 +27,11 @@ impl Problem {
         Self { status: StatusCode::UNAUTHORIZED, title: "Unauthorized", detail }
     }
 
+    /// 401: the credentials are nobody's; `detail` says which are wanted.
+    pub fn unknown_caller(detail: impl Into<String>) -> Self {
+        Self { detail: detail.into(), ..Self::unauthorized() }
+    }
+
     /// 404: what is asked for does not exist.
     pub fn not_found(detail: impl Into<String>) -> Self {
         Self { status: StatusCode::NOT_FOUND, title: "Not found", detail: detail.into() }

@@ -53,6 +53,16 @@ pub const DIRECTORY_COUNT_MAX: usize = 100_000;
 pub const INBOX_PAGE_MAX: usize = 100;
 /// Items that one call may mark.
 pub const INBOX_MARKS_MAX: usize = 1_000;
+/// How long a person's token for their inbox counts, unless the app that makes it says otherwise.
+pub const INBOX_TOKEN_TTL: Duration = Duration::from_secs(60 * 60);
+/// How long such a token may count.
+pub const INBOX_TOKEN_TTL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Streams of news of the inbox that a node keeps open at a time.
+pub const INBOX_STREAMS_MAX: usize = 2_000;
+/// Streams of one person's inbox that a node keeps open at a time.
+pub const INBOX_STREAMS_PER_PERSON_MAX: usize = 16;
+/// How long after it was put an item may come to be seen: streams look back so far.
+pub const INBOX_NEWS_OVERLAP: Duration = Duration::from_secs(20);
 /// How far ahead a message may be scheduled, unless the deployment says otherwise (`contracts/push.md` decision 5).
 pub const SCHEDULE_AHEAD_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Templates of a deployment: every node holds all of them in memory.
