@@ -13,6 +13,7 @@ pub(crate) mod expire;
 pub(crate) mod follower;
 pub(crate) mod hasten;
 pub(crate) mod inbox;
+pub(crate) mod numbering;
 pub(crate) mod page;
 pub(crate) mod plan;
 pub(crate) mod prune;

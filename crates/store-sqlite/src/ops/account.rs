@@ -7,7 +7,7 @@ use hongyan_core::{
 };
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::{accounts, operation::Operation, ops::plan::next_number, transaction::Transaction, trouble::Outcome};
+use crate::{accounts, operation::Operation, ops::numbering::next_number, transaction::Transaction, trouble::Outcome};
 
 /// Adds an account.
 pub(crate) struct AccountAdd {

@@ -17,7 +17,7 @@ pub(crate) use self::compare::{Difference, compare};
 use crate::{
     directory::{group, groups_of, user},
     operation::Operation,
-    ops::plan::next_number,
+    ops::numbering::next_number,
     transaction::Transaction,
     trouble::{Outcome, Trouble},
 };

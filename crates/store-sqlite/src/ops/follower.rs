@@ -7,7 +7,8 @@ use hongyan_core::{
 use rusqlite::{OptionalExtension, params};
 
 use crate::{
-    accounts::follower_row, operation::Operation, ops::plan::next_number, transaction::Transaction, trouble::Outcome,
+    accounts::follower_row, operation::Operation, ops::numbering::next_number, transaction::Transaction,
+    trouble::Outcome,
 };
 
 /// Asks for the tag of a follower.

@@ -141,13 +141,13 @@ impl InboxMark {
             }
         }
         let keep = format!(
-            "INSERT INTO broadcast_mark (user, message, read, archived, deleted) VALUES (?1, ?2, 0, 0, 0) \
-             ON CONFLICT DO NOTHING"
+            "INSERT INTO broadcast_mark (user, message, read, archived, deleted) VALUES (?1, ?2, ?3, ?4, ?5) \
+             ON CONFLICT DO UPDATE SET {column} = {value}"
         );
-        let change = format!("UPDATE broadcast_mark SET {column} = {value} WHERE user = ?1 AND message = ?2");
+        let mut keep = db.prepare_cached(&keep)?;
+        let is = |other: &str| if column == other { value } else { 0 };
         for id in found {
-            db.prepare_cached(&keep)?.execute(params![self.user, id.get()])?;
-            db.prepare_cached(&change)?.execute(params![self.user, id.get()])?;
+            keep.execute(params![self.user, id.get(), is("read"), is("archived"), is("deleted")])?;
             marked.push(Marked { id, broadcast: true });
         }
         Ok(())

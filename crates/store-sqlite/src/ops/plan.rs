@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::{
     operation::Operation,
-    ops::directory,
+    ops::{directory, numbering::next_number},
     transaction::Transaction,
     trouble::{Outcome, Trouble},
 };
@@ -94,14 +94,6 @@ fn declare(db: &Connection, Declaration { kind, code, doc, .. }: &Declaration) -
     let no = next_number(db, kind, 1)?;
     db.prepare_cached("INSERT INTO declaration VALUES (?1, ?2, ?3, ?4)")?.execute(params![kind, code, no, doc])?;
     Ok(())
-}
-
-/// The next number of a kind, `first` at first. It is never given again.
-pub(crate) fn next_number(db: &Connection, kind: &str, first: u32) -> Outcome<u32> {
-    let mut next = db.prepare_cached(
-        "INSERT INTO numbering VALUES (?1, ?2) ON CONFLICT (kind) DO UPDATE SET last = last + 1 RETURNING last",
-    )?;
-    Ok(next.query_row(params![kind, first], |row| row.get(0))?)
 }
 
 /// Keeps a note, unless there is one.
