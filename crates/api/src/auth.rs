@@ -1,15 +1,22 @@
-//! The administrator's token: `Authorization: Bearer …`, compared as a hash and in constant time.
+//! Who may ask: the administrator by a token, `Authorization: Bearer …`, compared as a hash and in constant time; for messages of
+//! their own, apps too.
+
+use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
-    http::header::AUTHORIZATION,
+    http::HeaderMap,
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use hongyan_core::setup::{App, CurrentSetup};
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 
-use crate::problem::Problem;
+use crate::{app_auth, problem::Problem};
+
+const NEITHER: &str =
+    "send the administrator's token as Authorization: Bearer …, or an app's code and secret as Authorization: Basic …";
 
 /// The SHA-256 of the administrator's token; the token itself is not kept.
 #[derive(Clone)]
@@ -49,14 +56,45 @@ fn sha256(token: &str) -> [u8; 32] {
     hash
 }
 
+/// Who asks about messages.
+#[derive(Clone)]
+pub(crate) enum Caller {
+    /// The administrator, about any.
+    Admin,
+    /// An app, about its own.
+    App(Arc<App>),
+}
+
+/// What [`require_admin_or_app`] knows callers by.
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) admin: AdminToken,
+    pub(crate) setup: Arc<CurrentSetup>,
+}
+
+fn is_admin(admin: &AdminToken, headers: &HeaderMap) -> bool {
+    app_auth::credentials(headers).is_some_and(|(scheme, token)| scheme == "bearer" && admin.is(token))
+}
+
 pub(crate) async fn require_admin(State(admin): State<AdminToken>, request: Request, next: Next) -> Response {
-    let header = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token =
-        header.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-    if token.is_some_and(|(_, token)| admin.is(token.trim())) {
-        next.run(request).await
-    } else {
-        Problem::unauthorized().into_response()
+    if is_admin(&admin, request.headers()) { next.run(request).await } else { Problem::unauthorized().into_response() }
+}
+
+/// Lets the administrator and apps pass; the [`Caller`] goes on with the request.
+pub(crate) async fn require_admin_or_app(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let caller = match app_auth::credentials(request.headers()) {
+        Some((scheme, given)) if scheme == "basic" => {
+            app_auth::app(&gate.setup.get(), given, request.extensions()).map(Caller::App)
+        }
+        _ if is_admin(&gate.admin, request.headers()) => Ok(Caller::Admin),
+        _ => Err(Problem::unknown_caller(NEITHER)),
+    };
+    match caller {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(problem) => problem.into_response(),
     }
 }
 

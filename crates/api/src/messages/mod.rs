@@ -6,7 +6,7 @@ mod scheduled;
 use std::collections::HashMap;
 
 use axum::{
-    Json, Router,
+    Extension, Json, Router,
     extract::{Path, Query, State, rejection::QueryRejection},
     routing::{get, post},
 };
@@ -20,7 +20,7 @@ use hongyan_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Api, problem::Problem, wire};
+use crate::{Api, auth::Caller, problem::Problem, wire};
 
 /// Messages in one page of a list.
 const PAGE: usize = 100;
@@ -95,7 +95,9 @@ struct DeliveryView {
     channel: String,
     /// As the caller named the recipient.
     recipient: String,
-    address: String,
+    /// Where the channel reaches them; for the administrator alone, for apps name people by their codes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    address: Option<String>,
     state: &'static str,
     reason: Option<&'static str>,
     tries: u16,
@@ -118,19 +120,48 @@ struct AttemptView {
     reply: String,
 }
 
-async fn read(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<MessageView>, Problem> {
-    let id = message_id(&id)?;
-    let record = api.store.message_read(id).await?;
-    let record = record.ok_or_else(|| unknown(id))?;
+async fn read(
+    State(api): State<Api>,
+    Extension(by): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Json<MessageView>, Problem> {
+    let record = own(&api, &by, message_id(&id)?).await?;
     let setup = api.setup.get();
     let app = caller(&api, &setup, record.message.app).await?;
-    Ok(Json(view(record, app, &setup)))
+    let mut shown = view(record, app, &setup);
+    if matches!(by, Caller::App(_)) {
+        shown.deliveries.iter_mut().for_each(|delivery| delivery.address = None);
+    }
+    Ok(Json(shown))
+}
+
+/// A message about which `by` may ask: another's is as unknown as none.
+async fn own(api: &Api, by: &Caller, id: Id) -> Result<MessageRecord, Problem> {
+    let record = api.store.message_read(id).await?;
+    let is_own = |record: &MessageRecord| match by {
+        Caller::Admin => true,
+        Caller::App(app) => app.no == record.message.app,
+    };
+    record.filter(is_own).ok_or_else(|| unknown(id))
+}
+
+/// The app whose messages are meant: whichever the administrator names, or none; an app means itself.
+fn meant_app(setup: &Setup, by: &Caller, code: Option<&str>) -> Result<Option<AppNo>, Problem> {
+    let unknown = |code| Problem::not_found(format!("there is no app {code:?}"));
+    match (by, code) {
+        (Caller::Admin, None) => Ok(None),
+        (Caller::Admin, Some(code)) => Ok(Some(setup.app(code).ok_or_else(|| unknown(code))?.no)),
+        (Caller::App(app), Some(code)) if code != app.code => {
+            Err(Problem::bad_request("app: an app looks after its own messages only"))
+        }
+        (Caller::App(app), _) => Ok(Some(app.no)),
+    }
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Business {
-    app: String,
+    app: Option<String>,
     #[serde(rename = "businessId")]
     business: String,
     before: Option<String>,
@@ -153,13 +184,15 @@ struct FoundMessage {
 /// `GET /v1/messages?app=&businessId=`: the newest first.
 async fn of_business(
     State(api): State<Api>,
+    Extension(by): Extension<Caller>,
     asked: Result<Query<Business>, QueryRejection>,
 ) -> Result<Json<FoundView>, Problem> {
     let Query(Business { app, business, before, limit }) =
         asked.map_err(|rejection| Problem::bad_request(rejection.body_text()))?;
     let limit = page_limit(limit)?;
     let before = before.map(|id| id.parse().map_err(|_| Problem::bad_request("before is the id of a message")));
-    let app = app_no(&api.setup.get(), &app)?;
+    let app = meant_app(&api.setup.get(), &by, app.as_deref())?;
+    let app = app.ok_or_else(|| Problem::bad_request("app: say whose messages are meant"))?;
     let mut found = api.store.messages_of_business(app, business, before.transpose()?, limit + 1).await?;
     let is_more = found.len() > limit;
     found.truncate(limit);
@@ -173,11 +206,6 @@ fn page_limit(limit: Option<usize>) -> Result<usize, Problem> {
         return Err(Problem::bad_request(format!("limit is between 1 and {PAGE_MAX}")));
     }
     Ok(limit)
-}
-
-fn app_no(setup: &Setup, code: &str) -> Result<AppNo, Problem> {
-    let app = setup.app(code).ok_or_else(|| Problem::not_found(format!("there is no app {code:?}")))?;
-    Ok(app.no)
 }
 
 fn channel_code(setup: &Setup, channel: ChannelNo) -> String {
@@ -253,7 +281,7 @@ fn delivery_view(delivery: DeliveryRecord, setup: &Setup) -> DeliveryView {
         id,
         channel: channel_code(setup, channel),
         recipient,
-        address,
+        address: Some(address),
         state: track.state.as_str(),
         reason: track.reason.map(|reason| reason.as_str()),
         tries: track.tries,

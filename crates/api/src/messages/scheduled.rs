@@ -2,7 +2,7 @@
 //! template or a channel, counted. What is said of all holds for those that were accepted before the request came.
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::{Path, Query, State, rejection::QueryRejection},
 };
 use futures_util::future::try_join_all;
@@ -14,9 +14,10 @@ use hongyan_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{LabelView, PAGE_MAX, app_no, caller, channel_code, label_view, message_id, page_limit, unknown};
+use super::{LabelView, PAGE_MAX, caller, channel_code, label_view, meant_app, message_id, own, page_limit};
 use crate::{
     Api,
+    auth::Caller,
     body::{Body, parsed},
     problem::Problem,
     wire,
@@ -108,6 +109,7 @@ enum Deed {
 
 pub(super) async fn list(
     State(api): State<Api>,
+    Extension(by): Extension<Caller>,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Json<ScheduledView>, Problem> {
     let Query(Asked { app, template, channel, after, limit }) =
@@ -115,7 +117,7 @@ pub(super) async fn list(
     let limit = page_limit(limit)?;
     let after = after.as_deref().map(place).transpose()?;
     let setup = api.setup.get();
-    let filter = Meant { app, template, channel }.filter(&setup)?;
+    let filter = Meant { app, template, channel }.filter(&setup, &by)?;
     let mut found = api.store.scheduled(filter, after, limit + 1, api.store.clock().now()).await?;
     let is_more = found.len() > limit;
     found.truncate(limit);
@@ -128,39 +130,55 @@ pub(super) async fn list(
     Ok(Json(ScheduledView { messages, next }))
 }
 
-pub(super) async fn cancel(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<CancelledView>, Problem> {
-    let id = message_id(&id)?;
+pub(super) async fn cancel(
+    State(api): State<Api>,
+    Extension(by): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Json<CancelledView>, Problem> {
+    let id = own(&api, &by, message_id(&id)?).await?.message.id;
     let Cancelled { deliveries, unexpanded } = api.store.message_cancel(id, api.store.clock().now()).await?;
     if deliveries == 0 && !unexpanded {
-        return Err(nothing_waits(&api, id, "nothing of it waits any more that could be cancelled").await?);
+        return Err(Problem::conflict(format!("nothing of message {id} waits any more")));
     }
     Ok(Json(CancelledView { id, deliveries, unexpanded }))
 }
 
-pub(super) async fn send(State(api): State<Api>, Path(id): Path<String>) -> Result<Json<HastenedView>, Problem> {
-    let id = message_id(&id)?;
+pub(super) async fn send(
+    State(api): State<Api>,
+    Extension(by): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Json<HastenedView>, Problem> {
+    let id = own(&api, &by, message_id(&id)?).await?.message.id;
     if !api.store.message_hasten(id, api.store.clock().now()).await? {
-        return Err(nothing_waits(&api, id, "nothing of it waits for a later time").await?);
+        return Err(Problem::conflict(format!("nothing of message {id} waits for a later time")));
     }
     Ok(Json(HastenedView { id }))
 }
 
-pub(super) async fn cancel_every(State(api): State<Api>, body: Body) -> Result<Json<CancelledCount>, Problem> {
-    let (matched, cancelled) = every(&api, parsed(body)?, Deed::Cancel).await?;
+pub(super) async fn cancel_every(
+    State(api): State<Api>,
+    Extension(by): Extension<Caller>,
+    body: Body,
+) -> Result<Json<CancelledCount>, Problem> {
+    let (matched, cancelled) = every(&api, &by, parsed(body)?, Deed::Cancel).await?;
     Ok(Json(CancelledCount { matched, cancelled }))
 }
 
-pub(super) async fn send_every(State(api): State<Api>, body: Body) -> Result<Json<HastenedCount>, Problem> {
-    let (matched, hastened) = every(&api, parsed(body)?, Deed::Send).await?;
+pub(super) async fn send_every(
+    State(api): State<Api>,
+    Extension(by): Extension<Caller>,
+    body: Body,
+) -> Result<Json<HastenedCount>, Problem> {
+    let (matched, hastened) = every(&api, &by, parsed(body)?, Deed::Send).await?;
     Ok(Json(HastenedCount { matched, hastened }))
 }
 
 /// Does the same with every message that is meant; answers how many these are, and of how many there was anything to do.
-async fn every(api: &Api, meant: Meant, deed: Deed) -> Result<(usize, usize), Problem> {
+async fn every(api: &Api, by: &Caller, meant: Meant, deed: Deed) -> Result<(usize, usize), Problem> {
     if meant.app.is_none() && meant.template.is_none() && meant.channel.is_none() {
         return Err(Problem::bad_request("say which messages: give app, template or channel, or several of them"));
     }
-    let filter = meant.filter(&api.setup.get())?;
+    let filter = meant.filter(&api.setup.get(), by)?;
     let clock = api.store.clock();
     let began = clock.now();
     let (mut after, mut matched, mut done) = (None, 0, 0);
@@ -189,20 +207,14 @@ async fn one(api: &Api, id: Id, deed: Deed, now: Timestamp) -> StoreResult<bool>
     }
 }
 
-/// Why nothing could be done with a message: there is none, or nothing of it waits.
-async fn nothing_waits(api: &Api, id: Id, why: &str) -> Result<Problem, Problem> {
-    let is_there = api.store.message_read(id).await?.is_some();
-    Ok(if is_there { Problem::conflict(format!("message {id}: {why}")) } else { unknown(id) })
-}
-
 impl Meant {
-    fn filter(self, setup: &Setup) -> Result<ScheduledFilter, Problem> {
+    fn filter(self, setup: &Setup, by: &Caller) -> Result<ScheduledFilter, Problem> {
         let channel = |code: &str| {
             let channel = setup.channels().iter().find(|channel| channel.code == code);
             channel.map(|channel| channel.no).ok_or_else(|| Problem::not_found(format!("there is no channel {code:?}")))
         };
         Ok(ScheduledFilter {
-            app: self.app.as_deref().map(|code| app_no(setup, code)).transpose()?,
+            app: meant_app(setup, by, self.app.as_deref())?,
             // A template that is gone may still have messages.
             template: self.template,
             channel: self.channel.as_deref().map(channel).transpose()?,
