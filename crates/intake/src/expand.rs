@@ -31,7 +31,7 @@ use crate::{
 /// Messages that are read at a time.
 const READ: usize = 64;
 /// Pages that are under way at a time.
-const ABREAST: usize = 32;
+const ABREAST: usize = 128;
 /// Messages that go on in one round, a page each.
 const TURNS: usize = 8;
 /// How often it looks by itself: what is scheduled fires at most so much later, and a wake-up may be lost.
@@ -79,6 +79,14 @@ struct Candidates {
 struct Done {
     pages: usize,
     erred: Vec<(Id, StoreError)>,
+}
+
+/// How the next page of a message is had.
+enum Next {
+    /// It is there.
+    Cut(Sheet),
+    /// Its people have to be found.
+    Find(Vec<Way>, People),
 }
 
 /// What a page holds.
@@ -173,19 +181,25 @@ impl Expander {
         Ok(())
     }
 
-    /// Adds the next page of a message; answers whether it was the one to do so.
-    async fn add_page(&self, expansion: Expansion) -> (Id, Result<bool, StoreError>) {
+    /// Adds the next page of a message; answers whether it was the one to do so. A list is cut before anything is waited for, so
+    /// that of all that are under way no more than a page is in memory.
+    fn add_page(&self, expansion: Expansion) -> impl Future<Output = (Id, Result<bool, StoreError>)> {
         let Expansion { message, place, rest, .. } = expansion;
-        let id = message.id;
-        let sheet = match rest.who {
-            Who::Listed(lists) => Ok(of_lists(lists, &place)),
-            Who::People { ways, people } => self.of_people(&ways, &people, &place, &message).await,
+        let next = match rest.who {
+            Who::Listed(lists) => Next::Cut(of_lists(lists, &place)),
+            Who::People { ways, people } => Next::Find(ways, people),
         };
-        let added = match sheet {
-            Ok(sheet) => self.add(sheet, place, &message).await,
-            Err(error) => Err(error),
-        };
-        (id, added)
+        async move {
+            let sheet = match next {
+                Next::Cut(sheet) => Ok(sheet),
+                Next::Find(ways, people) => self.of_people(&ways, &people, &place, &message).await,
+            };
+            let id = message.id;
+            match sheet {
+                Ok(sheet) => (id, self.add(sheet, place, &message).await),
+                Err(error) => (id, Err(error)),
+            }
+        }
     }
 
     async fn add(&self, sheet: Sheet, from: Place, message: &Message) -> Result<bool, StoreError> {

@@ -9,7 +9,7 @@ use hongyan_core::{
 };
 use hongyan_intake::{PostTo, Posted, Refusal};
 
-use crate::world::{HOUR, INBOX, MAIL, SMS, World, everyone, named, person};
+use crate::world::{HOUR, INBOX, MAIL, SMS, World, named, person};
 
 fn addressee(n: usize) -> Addressee {
     Addressee { recipient: format!("r{n:05}"), address: format!("a{n}@x.cn"), skipped: None }
@@ -139,19 +139,4 @@ async fn more_named_people_than_a_page_holds_are_found_later() {
     assert_eq!(world.expand().await, 2);
     let counts = world.counts(more).await;
     assert_eq!((counts.len(), counts.values().max()), (1_002, Some(&1)));
-}
-
-#[tokio::test]
-async fn a_group_is_found_at_once_when_it_is_due() {
-    let world = World::new().await;
-    world.people([person("ann", &[])]).await;
-    let running = tokio::spawn({
-        let expander = std::sync::Arc::clone(&world.expander);
-        async move { expander.run().await }
-    });
-    let message = world.submit(world.post(&[SMS], everyone())).await;
-    while world.names(message).await.is_empty() {
-        tokio::task::yield_now().await;
-    }
-    running.abort();
 }

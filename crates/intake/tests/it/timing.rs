@@ -1,6 +1,9 @@
 //! When what is scheduled fires, and at what cost.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::future::join_all;
 use hongyan_core::{
@@ -12,6 +15,51 @@ use hongyan_core::{
 use crate::world::{HOUR, MAIL, SMS, World, departments, everyone, named, person};
 
 const MS: Duration = Duration::from_millis(1);
+
+/// Lets the expander work by itself until the end of the test.
+fn run(world: &World) -> tokio::task::JoinHandle<()> {
+    let expander = Arc::clone(&world.expander);
+    tokio::spawn(async move { expander.run().await })
+}
+
+#[tokio::test]
+async fn what_is_due_is_found_by_itself() {
+    let world = World::new().await;
+    world.people([person("ann", &[])]).await;
+    let running = run(&world);
+    let mut post = world.post(&[SMS], everyone());
+    post.due = Some(world.now() + HOUR);
+    let message = world.submit(post).await;
+    world.clock.advance(HOUR);
+    while world.names(message).await.is_empty() {
+        assert!(!running.is_finished());
+        tokio::task::yield_now().await;
+    }
+    running.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_that_is_due_now_waits_for_no_poll() {
+    let world = World::new().await;
+    world.people([person("ann", &[])]).await;
+    // While something is always to be done, time stands still, and no poll is due.
+    let busy = tokio::spawn(async {
+        loop {
+            tokio::task::yield_now().await;
+        }
+    });
+    let running = run(&world);
+    for _ in 0..20 {
+        let (before, began) = (world.commits(), Instant::now());
+        world.submit(world.post(&[SMS], everyone())).await;
+        while world.commits() < before + 2 {
+            assert!(began.elapsed() < Duration::from_secs(10), "nothing woke it");
+            tokio::task::yield_now().await;
+        }
+    }
+    running.abort();
+    busy.abort();
+}
 
 #[tokio::test]
 async fn not_a_moment_before_its_time() {
