@@ -64,7 +64,9 @@ impl ProviderKind {
     /// How many recipients one call may carry (`contracts/providers.md` 1.2, 2, 3.1, 3.2, 9.3).
     pub const fn call_recipients_max(&self) -> usize {
         match self {
-            Self::Capture(_) | Self::Inbox | Self::Smtp(_) | Self::Test(_) | Self::Wecom(_) => limits::PAGE_RECIPIENTS_MAX,
+            Self::Capture(_) | Self::Inbox | Self::Smtp(_) | Self::Test(_) | Self::Wecom(_) => {
+                limits::PAGE_RECIPIENTS_MAX
+            }
             Self::Tencent(_) => 200,
             // Each number is a call of its own: a call for many has one verdict for all of them.
             Self::Wechat(_) | Self::Aliyun(_) | Self::TencentVoice(_) => 1,

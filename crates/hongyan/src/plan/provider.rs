@@ -372,8 +372,7 @@ struct Key {
     is_needed: bool,
 }
 
-const KINDS: [&str; 9] =
-    ["smtp", "wecom", "wechat", "aliyun", "tencent", "tencent_voice", "inbox", "capture", "test"];
+const KINDS: [&str; 9] = ["smtp", "wecom", "wechat", "aliyun", "tencent", "tencent_voice", "inbox", "capture", "test"];
 
 /// A URL that a path is added to.
 pub(super) fn http_url(text: &str) -> anyhow::Result<()> {
