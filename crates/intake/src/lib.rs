@@ -1,8 +1,12 @@
 //! The way in: a dialect makes a [`Submission`] of a request, [`Intake::people`] finds the people it means, and
-//! [`Intake::accept`] stores the whole of it in one commit and, if the caller is patient, waits for the outcome.
+//! [`Intake::accept`] stores the whole of it in one commit and, if the caller is patient, waits for the outcome. A dialect that
+//! answers on acceptance makes a [`Post`] of it, for one channel or several, for people or addresses, now or later:
+//! [`Intake::post`]. Either becomes one batch by the same code.
 //!
 //! ```text
-//! Submission ──resolve──▶ Resolved ──render──▶ content + addressees ──▶ Batch ── Store::submit (one commit)
+//! Submission ──resolve──▶ Resolved ──┐
+//! Post ──(people named, due now)─────┴──render──▶ content + lists ──▶ Batch ── Store::submit (one commit)
+//!   └─(groups, everyone, later)──▶ Rest ── … its time comes ──▶ Expander ──▶ Page ── Store::page_add (a commit each)
 //! ```
 //!
 //! Nothing here sends anything: what is accepted reaches the dispatcher through the store alone, and what the dispatcher
