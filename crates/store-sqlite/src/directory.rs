@@ -1,5 +1,5 @@
-//! People and what they belong to, as look-ups read them. Every page begins where the one before it ended, by the key of its table, and
-//! members are read group by group, so that no department is read or sorted as a whole.
+//! People and what they belong to, as look-ups read them. Every page begins where the one before it ended, by the key of its
+//! table, and members are read group by group, so that no department is read or sorted as a whole.
 
 use hongyan_core::{
     directory::{Group, GroupKind, GroupNo, Member, UserEntry},

@@ -1,5 +1,6 @@
-//! What people find in their inbox. A page is what is newest of a few streams, each read from the end of an index: a person's own items,
-//! and broadcasts, which are in the inbox of whoever was there when they fired. What an item says is what its message says.
+//! What people find in their inbox. A page is what is newest of a few streams, each read from the end of an index: a person's
+//! own items, and broadcasts, which are in the inbox of whoever was there when they fired. What an item says is what its
+//! message says.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -19,8 +20,8 @@ const OWN_COLUMNS: &str = "id, 0, message, app, channel, at, read, archived";
 const BROADCAST_COLUMNS: &str =
     "b.message, 1, b.message, b.app, b.channel, b.at, ifnull(m.read, 0), ifnull(m.archived, 0)";
 
-/// Which of a person's items are meant, for any statement: the person, an exclusive upper end of ids as numbers, app, business, kind, the highest
-/// `read`, `archived`.
+/// Which of a person's items are meant, for any statement: the person, an exclusive upper end of ids as numbers, app, business,
+/// kind, the highest `read`, `archived`.
 pub(crate) struct Selected<'a> {
     pub user: &'a str,
     pub below: i64,

@@ -81,8 +81,8 @@ fn next_page(ids: &IdSource, expansion: &Expansion) -> Page {
     Page { message: expansion.message.id, from: expansion.place.clone(), to, page, broadcast: None }
 }
 
-/// A process that is killed while it expands a message leaves whole pages: what it was told is there, the place is behind it, and the
-/// next process goes on there, so that each person is there once on each channel.
+/// A process that is killed while it expands a message leaves whole pages: what it was told is there, the place is behind it,
+/// and the next process goes on there, so that each person is there once on each channel.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_expansion_goes_on_after_kill_9() {
     let directory = tempfile::tempdir().expect("a directory");

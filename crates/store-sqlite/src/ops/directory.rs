@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use hongyan_core::{
     directory::{DirectoryChange, DirectoryReport, GroupEntry, GroupKind, GroupNo, UserEntry},
+    limits,
     time::Timestamp,
 };
 use rusqlite::{Connection, params};
@@ -49,7 +50,8 @@ impl Operation for DirectoryApply {
 
     fn bytes(&self) -> usize {
         let (known, _) = &self.known;
-        256 * (known.groups.len() + known.users.len())
+        // However large, it leaves room in the queue, so that requests wait behind it and are not refused.
+        (256 * (known.groups.len() + known.users.len())).min(limits::COMMIT_BYTES_MAX)
     }
 
     fn run(&self, tx: &mut Transaction<'_>) -> Outcome<DirectoryReport> {
