@@ -48,7 +48,9 @@ pub struct Parts {
     pub push: Push,
     /// The rest of `/api/…`
     pub imsg: Imsg,
-    /// `/v1/…`
+    /// `/v1/inbox/…`
+    pub inbox: Router,
+    /// The rest of `/v1/…`
     pub api: Router,
     /// `/callbacks/…` and `/weixin/bind`.
     pub callbacks: Router,
@@ -67,6 +69,10 @@ impl Parts {
         }
         if path == "/api" || path.starts_with("/api/") {
             return self.imsg.handle(request).await;
+        }
+        if path == "/v1/inbox" || path.starts_with("/v1/inbox/") {
+            let Ok(response) = self.inbox.clone().oneshot(request.map(Body::new)).await;
+            return response;
         }
         if path.starts_with("/v1/") {
             let Ok(response) = self.api.clone().oneshot(request.map(Body::new)).await;

@@ -9,17 +9,18 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::Router;
-use hongyan_api::Api;
+use hongyan_api::{Api, Inbox, InboxPace};
 use hongyan_channels::Deps as ChannelDeps;
 use hongyan_cmsi::Cmsi;
 use hongyan_core::{
     ports::{Desk, Sealer},
     setup::{CurrentSetup, Provider},
-    store::{AccessTokens, Captures, Followers, Store},
+    store::{AccessTokens, Captures, Followers, Inboxes, Messages, Policies, Store},
 };
 use hongyan_delivery::{DeliveryMetrics, Dispatcher, DispatcherDeps, OpenChannel, Upkeeper, recovery_policies};
 use hongyan_imsg::{Imsg, ImsgDeps};
 use hongyan_intake::{AccountBook, Expander, Intake, IntakeDeps, IntakeMetrics, OutcomePoller, Waiting};
+use hongyan_push::Push;
 use prometheus_client::registry::Registry;
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -35,7 +36,8 @@ use crate::{
     http::{self, Parts},
     plan::Plan,
     status::Status,
-    store, stored,
+    store,
+    stored::{self, StoredTemplates},
     vault::Vault,
     wechat::{self, Menus},
 };
@@ -54,6 +56,7 @@ pub struct Node {
     store: Arc<dyn Store>,
     status: Arc<Status>,
     dispatcher: Arc<Dispatcher>,
+    inbox: Arc<Inbox>,
     address: SocketAddr,
     stop_http: CancellationToken,
     serving: JoinHandle<()>,
@@ -94,6 +97,7 @@ impl Node {
         }
         let setup = Arc::new(CurrentSetup::new(stored::load(&*store, &vault).await?));
         let api = administration(config, &accounts, &setup, &channels).await?;
+        let inbox = inbox(&store, &setup, &channels);
 
         let mut registry = Registry::with_prefix("hongyan");
         let waiting = Arc::new(Waiting::default());
@@ -107,8 +111,7 @@ impl Node {
         store.attach(Arc::clone(&dispatcher) as Arc<dyn Desk>, Arc::clone(&waiting) as _);
         dispatcher.declare(&setup.get());
         let policies = recovery_policies(&dispatcher);
-        let recovered = store.recover(Arc::clone(&policies), clock.now()).await?;
-        tracing::info!(ready = recovered.ready, unknown = recovered.unknown, poison = recovered.poison, "recovered");
+        recover(&*store, Arc::clone(&policies)).await?;
 
         let expander = Expander::new(Arc::clone(&store), Arc::clone(&ids), Arc::clone(&clock), Arc::clone(&setup));
         let expander = Arc::new(expander);
@@ -127,30 +130,31 @@ impl Node {
         let listener =
             http::listen(config.listen_address()?).with_context(|| format!("while listening on {}", config.listen))?;
         let address = listener.local_addr()?;
-        let imsg = Imsg::new(ImsgDeps { intake: Arc::clone(&intake), book: accounts });
-        let callbacks = callbacks::routes(Callbacks {
-            followers: Arc::clone(&store) as Arc<dyn Followers>,
-            setup: Arc::clone(&setup),
-            clock: Arc::clone(&clock),
+        let parts = Arc::new(Parts {
+            status: Arc::clone(&status),
+            push: Push::new(Arc::clone(&intake), Arc::clone(&store) as Arc<dyn Messages>),
+            imsg: Imsg::new(ImsgDeps { intake: Arc::clone(&intake), book: accounts }),
+            cmsi: Cmsi::new(intake),
+            inbox: inbox.routes(),
+            api,
+            callbacks: called_back(&store, &setup),
+            proxies: config.proxies()?,
         });
-        let proxies = config.proxies()?;
-        let parts =
-            Arc::new(Parts { status: Arc::clone(&status), cmsi: Cmsi::new(intake), imsg, api, callbacks, proxies });
-        let asking = Arc::clone(&dispatcher);
+        let (asking, stop_http) = (Arc::clone(&dispatcher), CancellationToken::new());
 
         let background = vec![
             tokio::spawn(async move { expander.run().await }),
             tokio::spawn(poller.run()),
+            tokio::spawn(Arc::clone(&inbox).run()),
             tokio::spawn(async move { asking.ask_providers().await }),
             tokio::spawn(upkeep(Upkeeper { store: Arc::clone(&store), clock, setup: Arc::clone(&setup), policies })),
             tokio::spawn(follow_setup(Arc::clone(&store), vault, setup, Arc::clone(&dispatcher))),
         ];
-        let stop_http = CancellationToken::new();
         let serving = tokio::spawn(http::serve(listener, parts, stop_http.clone()));
         dispatcher.start();
         status.set_ready(true);
         tracing::info!(%address, "listening");
-        Ok(Self { store, status, dispatcher, address, stop_http, serving, background })
+        Ok(Self { store, status, dispatcher, inbox, address, stop_http, serving, background })
     }
 
     /// Where it listens.
@@ -168,6 +172,8 @@ impl Node {
             sleep_until(until).await;
         }
         self.stop_http.cancel();
+        // Its streams would never end by themselves.
+        self.inbox.close();
         // Together: a stopping dispatcher tells those who wait that nothing will move, so that they can answer.
         let (served, ()) = tokio::join!(self.serving, self.dispatcher.stop());
         if let Err(error) = served {
@@ -188,6 +194,22 @@ impl Node {
     }
 }
 
+/// Takes back what was in flight when this node last stopped.
+async fn recover(store: &dyn Store, policies: Policies) -> anyhow::Result<()> {
+    let recovered = store.recover(policies, store.clock().now()).await?;
+    tracing::info!(ready = recovered.ready, unknown = recovered.unknown, poison = recovered.poison, "recovered");
+    Ok(())
+}
+
+/// What providers call.
+fn called_back(store: &Arc<dyn Store>, setup: &Arc<CurrentSetup>) -> Router {
+    callbacks::routes(Callbacks {
+        followers: Arc::clone(store) as Arc<dyn Followers>,
+        setup: Arc::clone(setup),
+        clock: store.clock(),
+    })
+}
+
 async fn upkeep(upkeeper: Upkeeper) {
     upkeeper.run().await;
 }
@@ -196,6 +218,8 @@ async fn upkeep(upkeeper: Upkeeper) {
 fn channel_deps(store: &Arc<dyn Store>, vault: &Arc<Vault>) -> ChannelDeps {
     ChannelDeps {
         captures: Arc::clone(store) as Arc<dyn Captures>,
+        inboxes: Arc::clone(store) as Arc<dyn Inboxes>,
+        news: Arc::default(),
         ids: store.ids(),
         clock: store.clock(),
         tokens: Arc::clone(store) as Arc<dyn AccessTokens>,
@@ -214,8 +238,15 @@ async fn administration(
     let admin = apply::admin_token(config, &**store).await?;
     apply::first_account(accounts).await?;
     let menus = wechat::routes(Menus { setup: Arc::clone(setup), channels: channels.clone() });
-    let api = Api { store: Arc::clone(store), setup: Arc::clone(setup), accounts: Arc::clone(accounts) };
+    let templates = Arc::new(StoredTemplates::new(Arc::clone(store)));
+    let (store, setup) = (Arc::clone(store), Arc::clone(setup));
+    let api = Api { store, setup, accounts: Arc::clone(accounts), templates };
     Ok(hongyan_api::router(api, menus, admin))
+}
+
+/// The inboxes that `channels` fill, as they are read.
+fn inbox(store: &Arc<dyn Store>, setup: &Arc<CurrentSetup>, channels: &ChannelDeps) -> Arc<Inbox> {
+    Inbox::new(Arc::clone(store), Arc::clone(setup), Arc::clone(&channels.news), InboxPace::default())
 }
 
 fn opener(deps: ChannelDeps) -> OpenChannel {

@@ -17,7 +17,7 @@ use hongyan_api::Problem;
 use hongyan_channels::{Deps as ChannelDeps, OpenError, Wechat, http::Limits};
 use hongyan_core::{
     setup::{CurrentSetup, ProviderKind, Setup},
-    store::{AccessTokens, Captures},
+    store::{AccessTokens, Captures, Inboxes},
 };
 use serde_json::{Value, json};
 
@@ -76,6 +76,8 @@ async fn through(desk: &Desk, config: &Config, provider: &str) -> anyhow::Result
             let setup = Arc::new(CurrentSetup::new(stored::load(&**store, &vault).await?));
             let channels = ChannelDeps {
                 captures: Arc::clone(store) as Arc<dyn Captures>,
+                inboxes: Arc::clone(store) as Arc<dyn Inboxes>,
+                news: Arc::default(),
                 ids: store.ids(),
                 clock: store.clock(),
                 tokens: Arc::clone(store) as Arc<dyn AccessTokens>,

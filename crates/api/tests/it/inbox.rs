@@ -134,7 +134,7 @@ async fn an_app_sees_and_marks_what_it_sent_and_a_trusted_one_everything() {
     let others = world.send(OTHER, "anna", about("B-1", "notice")).await;
     let (app, of_app, all) = (basic("mine"), world.token("mine", "anna").await, world.token("trusted", "anna").await);
     for auth in [&app, &of_app] {
-        assert_eq!(world.listed("/v1/inbox?user=anna", auth).await, [mine.clone()]);
+        assert_eq!(world.listed("/v1/inbox?user=anna", auth).await, std::slice::from_ref(&mine));
         assert_eq!(world.get("/v1/inbox/unread?user=anna", auth).await["unread"], 1);
         for (method, path) in [("GET", ""), ("DELETE", ""), ("POST", "/read")] {
             let path = format!("/v1/inbox/{others}{path}?user=anna");
