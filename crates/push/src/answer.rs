@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hongyan_core::{id::Id, message::Idempotency, setup::AppNo, store::Messages};
+use hongyan_core::{id::Id, limits, message::Idempotency, setup::AppNo, store::Messages, time::Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -28,11 +28,21 @@ impl Answers {
         Self(messages)
     }
 
-    /// What was answered to the first request of the app with this key; `None` where there was none, or its answer is not known.
-    pub(crate) async fn read(&self, app: AppNo, key: &Idempotency) -> Result<Option<Accepted>, Problem> {
+    /// What was answered to the first request of the app with this key; `None` where there was none, its answer is not known, or it
+    /// came so long before `now` that the key is free again.
+    pub(crate) async fn read(
+        &self,
+        app: AppNo,
+        key: &Idempotency,
+        now: Timestamp,
+    ) -> Result<Option<Accepted>, Problem> {
         let kept = self.0.answer_read(app, key.key.clone()).await?;
         // What another dialect kept is no answer of ours; that the key is taken the store says when it comes to it.
         let Some(kept) = kept.and_then(|kept| serde_json::from_str::<Kept>(&kept).ok()) else { return Ok(None) };
+        let is_old = |first: Id| now.since(first.time()) >= limits::IDEMPOTENCY_KEPT;
+        if Id::from_i64(kept.message).is_none_or(is_old) {
+            return Ok(None);
+        }
         if kept.fingerprint != hex(&key.fingerprint) {
             return Err(Problem::KeyReused);
         }

@@ -1,6 +1,8 @@
 //! What may be said on a channel of each kind (decision 3, rows 21 to 28), by the caller's own words or by a template's: both are
 //! held to the same bounds.
 
+use std::sync::Arc;
+
 use hongyan_core::{
     content::{Body, Form, InApp, Notice, Text},
     limits,
@@ -10,6 +12,14 @@ use hongyan_intake::{Draft, MailDraft, NoticeDraft, html, template::Filled, wire
 use serde_json::{Map, Value};
 
 use crate::{fields, params, place::Place, problem::Problem, sms, website};
+
+/// What is said on one channel.
+pub(crate) struct Part {
+    /// The channel as the caller, or the template, names it.
+    pub(crate) key: String,
+    pub(crate) channel: Arc<Channel>,
+    pub(crate) draft: Draft,
+}
 
 /// For whom, in which deployment, something is said.
 pub(crate) struct Speaker<'s> {

@@ -108,7 +108,7 @@ impl Push {
         let app = auth::admit(&self.intake, &call).await?;
         let key = call.key()?;
         if let Some(key) = &key
-            && let Some(first) = self.answers.read(app.no, key).await?
+            && let Some(first) = self.answers.read(app.no, key, self.intake.now()).await?
         {
             return Ok(first);
         }

@@ -9,7 +9,7 @@ use hongyan_core::{
     store::{Addressee, People},
 };
 use hongyan_intake::{
-    Draft, Intake, Post, PostPart, PostTo,
+    Intake, Post, PostPart, PostTo,
     wire::{Held, Json},
 };
 use serde_json::{Map, Value};
@@ -19,7 +19,7 @@ use crate::{
     answer::Answers,
     call::Call,
     channels,
-    content::Speaker,
+    content::{Part, Speaker},
     envelope::Envelope,
     fields,
     place::Place,
@@ -32,14 +32,6 @@ use crate::{
 
 /// Under which name the reply says on which channels something was said to nobody (row 19).
 const UNHEARD: &str = "channelData";
-
-/// What is said on one channel.
-pub(crate) struct Part {
-    /// The channel as the caller, or the template, names it.
-    pub(crate) key: String,
-    pub(crate) channel: Arc<Channel>,
-    pub(crate) draft: Draft,
-}
 
 /// What is said on channels, on each to accounts of its own.
 type Addressed = Vec<(Part, Accounts)>;

@@ -8,7 +8,14 @@ use hongyan_core::{
 };
 use hongyan_intake::{template, wire::Json};
 
-use crate::{call::Call, channels, content::Speaker, fields, params, place::Place, problem::Problem, send::Part};
+use crate::{
+    call::Call,
+    channels,
+    content::{Part, Speaker},
+    fields, params,
+    place::Place,
+    problem::Problem,
+};
 
 /// Characters of a template's code.
 const CODE_CHARS_MAX: usize = 128;

@@ -40,6 +40,8 @@ pub struct Plan {
     pub apps: Vec<App>,
     pub channels: Vec<Channel>,
     pub templates: Vec<Template>,
+    /// What the clock says.
+    pub now: Timestamp,
 }
 
 /// A dialect on a store of its own.
@@ -296,12 +298,17 @@ impl World {
     }
 
     pub async fn with(change: impl FnOnce(&mut Plan)) -> Self {
-        let mut plan =
-            Plan { settings: Settings::default(), apps: apps(), channels: channels(), templates: templates() };
+        let mut plan = Plan {
+            settings: Settings::default(),
+            apps: apps(),
+            channels: channels(),
+            templates: templates(),
+            now: CLOCK,
+        };
         change(&mut plan);
         let setup = Setup::new(1, plan.settings, plan.apps, plan.channels, providers()).with_templates(plan.templates);
         let setup = Arc::new(CurrentSetup::new(setup));
-        let clock = Arc::new(ManualClock::at(CLOCK));
+        let clock = Arc::new(ManualClock::at(plan.now));
         let dir = tempfile::tempdir().expect("a directory");
         let store: Arc<dyn Store> =
             open(dir.path().join("hongyan.db"), Options::default()).await.expect("a store opens");
