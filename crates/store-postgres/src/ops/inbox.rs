@@ -1,6 +1,6 @@
 //! Putting items into inboxes, marking them, and keeping tokens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use hongyan_core::{
@@ -93,7 +93,10 @@ enum Selected {
 impl MarkItems {
     pub(crate) fn new(user: String, which: Which, mark: Mark, now: Timestamp) -> Self {
         let selected = match which {
-            Which::Items(ids) => Selected::Ids(ids.into_iter().map(Id::get).collect()),
+            Which::Items(ids) => {
+                let ids: BTreeSet<i64> = ids.into_iter().map(Id::get).collect();
+                Selected::Ids(ids.into_iter().collect())
+            }
             Which::All(filter) => Selected::All(Selection::new(filter)),
         };
         Self { person: name(user), selected, mark, now }

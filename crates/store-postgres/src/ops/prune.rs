@@ -174,14 +174,14 @@ async fn inboxes_forget(engine: &Engine, limit: usize) -> Outcome<bool> {
     Ok(false)
 }
 
-/// Forgets at most `most` rows of a bucket that have messages from one id on and before another; answers how many there were.
+/// Forgets about `most` rows of a bucket that have messages from one id on and before another, those of a message together; answers
+/// how many there were.
 async fn inbox_forget(db: &Session, bucket: i16, from: i64, until: i64, most: i64) -> Outcome<i64> {
-    let found = db.query_opt(inbox::GONE, &[&bucket, &from, &most, &until]).await?;
-    let gone: i64 = found.map(|row| row.try_get(0)).transpose()?.unwrap_or(0);
-    if gone > 0 {
-        db.execute(inbox::GONE_FORGET, &[&bucket, &from, &most, &until]).await?;
+    let Some(row) = db.query_opt(inbox::GONE, &[&bucket, &from, &until, &most]).await? else { return Ok(0) };
+    if let Some(last) = row.try_get::<_, Option<i64>>(1)? {
+        db.execute(inbox::GONE_FORGET, &[&bucket, &from, &last]).await?;
     }
-    Ok(gone)
+    Ok(row.try_get(0)?)
 }
 
 /// Runs a statement for each bucket.

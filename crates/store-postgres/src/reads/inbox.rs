@@ -205,9 +205,11 @@ pub(crate) async fn inbox_news(
 /// Whose token this is.
 pub(crate) async fn inbox_token(engine: &Engine, hash: [u8; 32], now: Timestamp) -> Outcome<Option<InboxToken>> {
     let db = engine.pool.lend().await?;
-    let found = db.query_opt(sql::TOKEN, &[&bucket_of_hash(&hash), &hash.as_slice(), &now.ms()]).await?;
-    let token = |row: SqlRow| Ok(InboxToken { user: row.try_get(0)?, app: AppNo(number(row.try_get(1)?)?) });
-    found.map(token).transpose()
+    let found = db.query_opt(sql::TOKEN, &[&bucket_of_hash(&hash), &hash.as_slice()]).await?;
+    let Some(row) = found else { return Ok(None) };
+    let expires: i64 = row.try_get(2)?;
+    let token = InboxToken { user: row.try_get(0)?, app: AppNo(number(row.try_get(1)?)?) };
+    Ok((expires > now.ms()).then_some(token))
 }
 
 #[cfg(test)]

@@ -25,7 +25,9 @@ ALTER TABLE expansion ADD COLUMN due bigint NOT NULL DEFAULT 0,
     ADD COLUMN app integer NOT NULL DEFAULT 0,
     ADD COLUMN template text NOT NULL DEFAULT '',
     ADD COLUMN channels integer[] NOT NULL DEFAULT '{}';
-CREATE INDEX expansion_due ON expansion (bucket, due, message);
+-- The condition, which always holds, here and below, keeps look-ups by id, which do not name it, off this index: while there is little
+-- the planner takes it to be as good as the primary key.
+CREATE INDEX expansion_due ON expansion (bucket, due, message) WHERE due >= 0;
 
 -- One row: the last number given to a group. Whoever changes the directory holds it.
 CREATE TABLE group_numbering (
@@ -82,10 +84,10 @@ CREATE TABLE inbox_item (
     read      boolean NOT NULL,
     archived  boolean NOT NULL,
     deleted   boolean NOT NULL,     -- kept, so that it does not come again
-    PRIMARY KEY (bucket, person, id)
+    PRIMARY KEY (bucket, id, person)    -- in this order, for what somebody has is found by the indexes below
 );
-CREATE INDEX inbox_own ON inbox_item (bucket, person, at, id) WHERE NOT broadcast AND NOT deleted;
-CREATE INDEX inbox_unread ON inbox_item (bucket, person, at, id) WHERE NOT broadcast AND NOT deleted AND NOT read;
+CREATE INDEX inbox_own ON inbox_item (bucket, person, at, id) WHERE NOT broadcast AND NOT deleted AND at >= 0;
+CREATE INDEX inbox_unread ON inbox_item (bucket, person, at, id) WHERE NOT broadcast AND NOT deleted AND at >= 0 AND NOT read;
 CREATE INDEX inbox_message ON inbox_item (bucket, message);
 
 -- What everybody finds in their inbox who was there at the moment.

@@ -6,8 +6,8 @@ statements! {
     /// The first $3 messages behind $2 that have one.
     ERASURES = "SELECT e.message FROM erasure e WHERE e.bucket = $1 AND e.message > $2 ORDER BY e.message LIMIT $3";
     /// Those of messages ($2) that are being expanded.
-    EXPANDING_OF = "SELECT x.message FROM unnest($2::bigint[]) x (message) WHERE EXISTS (\
-        SELECT 1 FROM expansion e WHERE e.bucket = $1 AND e.message = x.message)";
+    EXPANDING_OF = "SELECT x.message FROM unnest($2::bigint[]) x (message) CROSS JOIN LATERAL (\
+        SELECT 1 FROM expansion e WHERE e.bucket = $1 AND e.message = x.message LIMIT 1) o";
     /// Of which of these pages something is to come: messages ($2) with ids from $3 to $4, arrays all. The limit keeps the planner
     /// from anything but one look into the primary key per page.
     OPEN_OF = "SELECT x.message FROM unnest($2::bigint[], $3::bigint[], $4::bigint[]) x (message, first, last) \

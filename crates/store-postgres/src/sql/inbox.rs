@@ -23,8 +23,9 @@ macro_rules! broadcasts_found {
         "FROM broadcast b LEFT JOIN LATERAL (\
             SELECT o.id, o.read, o.archived, o.deleted FROM inbox_item o \
             WHERE o.bucket = $1 AND o.person = $2 AND o.id = b.message LIMIT 1) k ON true \
-         WHERE NOT coalesce(k.deleted, false) \
-           AND EXISTS (SELECT 1 FROM presence v WHERE v.person = $2 AND v.since <= b.at AND (v.until IS NULL OR v.until > b.at))"
+         CROSS JOIN LATERAL (\
+            SELECT 1 FROM presence v WHERE v.person = $2 AND v.since <= b.at AND (v.until IS NULL OR v.until > b.at) LIMIT 1) v \
+         WHERE NOT coalesce(k.deleted, false)"
     };
 }
 
@@ -71,7 +72,7 @@ macro_rules! broadcasts_mark {
 macro_rules! broadcasts_marked {
     () => {
         " AND (k.id IS NOT NULL OR $5::boolean OR coalesce($3::boolean, false) OR coalesce($4::boolean, false)) \
-         ORDER BY b.message ON CONFLICT (bucket, person, id) DO UPDATE "
+         ORDER BY b.message ON CONFLICT (bucket, id, person) DO UPDATE "
     };
 }
 
@@ -83,25 +84,30 @@ statements! {
         SELECT $1, x.person, x.id, x.message, x.app, x.channel, x.business, x.kind, x.at, false, false, false, false \
         FROM unnest($2::text[], $3::bigint[], $4::bigint[], $5::integer[], $6::integer[], $7::text[], $8::text[], $9::bigint[]) \
             x (person, id, message, app, channel, business, kind, at) \
-        ORDER BY x.person, x.id ON CONFLICT DO NOTHING";
+        ORDER BY x.id, x.person ON CONFLICT DO NOTHING";
     /// When item $3 came.
     PLACE = "SELECT i.at FROM inbox_item i WHERE i.bucket = $1 AND i.person = $2 AND i.id = $3 \
         UNION ALL SELECT b.at FROM broadcast b WHERE b.message = $3";
     /// The first $10 own items before the one of $8 with id $9, the newest first.
     ITEMS = concat!("SELECT ", item_columns!(), " FROM inbox_item i \
-        WHERE i.bucket = $1 AND i.person = $2 AND NOT i.broadcast AND NOT i.deleted AND (i.at, i.id) < ($8, $9)", items_selected!(), " \
+        WHERE i.bucket = $1 AND i.person = $2 AND NOT i.broadcast AND NOT i.deleted AND i.at >= 0 AND (i.at, i.id) < ($8, $9)", items_selected!(), " \
         ORDER BY i.at DESC, i.id DESC LIMIT $10");
     /// The same of broadcasts.
     BROADCASTS = concat!("SELECT ", broadcast_columns!(), " ", broadcasts_found!(), " AND (b.at, b.message) < ($8, $9)",
         broadcasts_selected!(), " ORDER BY b.at DESC, b.message DESC LIMIT $10");
     /// How many own items are unread and not put away.
     UNREAD = "SELECT count(*) FROM inbox_item i \
-        WHERE i.bucket = $1 AND i.person = $2 AND NOT i.broadcast AND NOT i.deleted AND NOT i.read AND NOT i.archived";
+        WHERE i.bucket = $1 AND i.person = $2 AND NOT i.broadcast AND NOT i.deleted AND i.at >= 0 AND NOT i.read AND NOT i.archived";
     /// The same of broadcasts.
     BROADCASTS_UNREAD = concat!("SELECT count(*) ", broadcasts_found!(), " AND NOT coalesce(k.read OR k.archived, false)");
-    /// Marks own items ($6).
-    ITEMS_MARK = concat!("UPDATE inbox_item i ", marks!(), " \
-        WHERE i.bucket = $1 AND i.person = $2 AND i.id = ANY ($6::bigint[]) AND NOT i.broadcast AND ", marks_change!(), " \
+    /// Marks own items ($6, each once). As rows that are in the way of themselves they are found by their key, whatever the planner
+    /// knows of the table.
+    ITEMS_MARK = concat!("INSERT INTO inbox_item AS i \
+            (bucket, person, id, message, app, channel, business, kind, at, broadcast, read, archived, deleted) \
+        SELECT $1, n.person, n.id, n.message, n.app, n.channel, n.business, n.kind, n.at, n.broadcast, n.read, n.archived, n.deleted \
+        FROM unnest($6::bigint[]) x (id) CROSS JOIN LATERAL (\
+            SELECT * FROM inbox_item o WHERE o.bucket = $1 AND o.id = x.id AND o.person = $2 LIMIT 1) n \
+        WHERE NOT n.broadcast ORDER BY n.id ON CONFLICT (bucket, id, person) DO UPDATE ", marks!(), " WHERE ", marks_change!(), " \
         RETURNING i.id");
     /// Marks broadcasts ($6).
     BROADCASTS_MARK = concat!(broadcasts_mark!(), broadcasts_found!(), " AND b.message = ANY ($6::bigint[])", broadcasts_marked!(),
@@ -110,7 +116,7 @@ statements! {
     ITEMS_SINCE = concat!("SELECT ", item_columns!(), ", x.no FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY x (person, after, no) \
         CROSS JOIN LATERAL (\
             SELECT * FROM inbox_item o \
-            WHERE o.bucket = $1 AND o.person = x.person AND NOT o.broadcast AND NOT o.deleted AND o.at > x.after \
+            WHERE o.bucket = $1 AND o.person = x.person AND NOT o.broadcast AND NOT o.deleted AND o.at >= 0 AND o.at > x.after \
             ORDER BY o.at, o.id LIMIT $4) i");
     /// The same of broadcasts.
     BROADCASTS_SINCE = concat!("SELECT ", item_columns!(), ", x.no FROM unnest($2::text[], $3::bigint[]) WITH ORDINALITY x (person, after, no) \
@@ -120,23 +126,23 @@ statements! {
             FROM broadcast b LEFT JOIN LATERAL (\
                 SELECT o.read, o.archived, o.deleted FROM inbox_item o \
                 WHERE o.bucket = $1 AND o.person = x.person AND o.id = b.message LIMIT 1) k ON true \
-            WHERE b.at > x.after AND NOT coalesce(k.deleted, false) AND EXISTS (\
-                SELECT 1 FROM presence v WHERE v.person = x.person AND v.since <= b.at AND (v.until IS NULL OR v.until > b.at)) \
+            CROSS JOIN LATERAL (\
+                SELECT 1 FROM presence p \
+                WHERE p.person = x.person AND p.since <= b.at AND (p.until IS NULL OR p.until > b.at) LIMIT 1) v \
+            WHERE b.at > x.after AND NOT coalesce(k.deleted, false) \
             ORDER BY b.at, b.message LIMIT $4) i");
-    /// How many rows of messages from $2 on and before $4 there are, as far as $3.
-    GONE = "SELECT count(*) FROM (\
-        SELECT i.message FROM inbox_item i WHERE i.bucket = $1 AND i.message >= $2 AND i.message < $4 LIMIT $3) o";
-    /// Forgets at most $3 of them.
-    GONE_FORGET = "WITH o AS (\
-            SELECT i.person, i.id FROM inbox_item i WHERE i.bucket = $1 AND i.message >= $2 AND i.message < $4 \
-            ORDER BY i.message LIMIT $3 FOR UPDATE SKIP LOCKED) \
-        DELETE FROM inbox_item k USING o WHERE k.bucket = $1 AND k.person = o.person AND k.id = o.id";
+    /// How many rows of messages from $2 on and before $3 there are, as far as $4, and the last message of those.
+    GONE = "SELECT count(*), max(o.message) FROM (\
+        SELECT i.message FROM inbox_item i WHERE i.bucket = $1 AND i.message >= $2 AND i.message < $3 \
+        ORDER BY i.message LIMIT $4) o";
+    /// Forgets the rows of messages from $2 to $3.
+    GONE_FORGET = "DELETE FROM inbox_item i WHERE i.bucket = $1 AND i.message >= $2 AND i.message <= $3";
     /// Keeps the token with hash $2: of person $3, minted by app $4, until $5.
     TOKEN_ADD = "INSERT INTO inbox_token (bucket, hash, person, app, expires) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
-    /// Whose token the one with hash $2 is, if it counts at $3 and they are enabled.
-    TOKEN = "SELECT t.person, t.app FROM inbox_token t CROSS JOIN LATERAL (\
+    /// Whose token the one with hash $2 is, and until when it counts, if they are enabled.
+    TOKEN = "SELECT t.person, t.app, t.expires FROM inbox_token t CROSS JOIN LATERAL (\
             SELECT o.enabled FROM person o WHERE o.code COLLATE \"C\" = t.person LIMIT 1) p \
-        WHERE t.bucket = $1 AND t.hash = $2 AND t.expires > $3 AND p.enabled";
+        WHERE t.bucket = $1 AND t.hash = $2 AND p.enabled";
     /// How many tokens are over at $2, as far as $3.
     TOKENS_OVER = "SELECT count(*) FROM (\
         SELECT t.expires FROM inbox_token t WHERE t.bucket = $1 AND t.expires <= $2 ORDER BY t.expires LIMIT $3) o";

@@ -2,6 +2,8 @@
 //! the history of a quarter of a year beside them: each may look at a few pages, whether it was planned while the tables were
 //! empty, when they had just been filled, or with statistics.
 
+mod people;
+
 use hongyan_store_suite::postgres::shared;
 use serde_json::Value;
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
@@ -66,6 +68,13 @@ struct Case {
     sql: &'static str,
     params: String,
     pages_max: u64,
+}
+
+impl Case {
+    /// Its parameters as EXECUTE takes them.
+    fn given(&self) -> String {
+        if self.params.is_empty() { String::new() } else { format!("({})", self.params) }
+    }
 }
 
 /// The id of the `n`th row that waits; before zero, of the history.
@@ -245,6 +254,7 @@ fn cases() -> Vec<Case> {
     cases.extend(cases_beside());
     cases.extend(cases_of_accounts());
     cases.extend(cases_of_history());
+    cases.extend(people::cases());
     cases
 }
 
@@ -269,8 +279,7 @@ async fn connected(url: &str) -> Client {
 
 /// Runs a statement in a transaction that is rolled back; answers how many pages it looked at, and its plan.
 async fn run(client: &Client, case: &Case) -> (u64, String) {
-    let run =
-        format!("BEGIN; EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {}({}); ROLLBACK", case.name, case.params);
+    let run = format!("BEGIN; EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {}{}; ROLLBACK", case.name, case.given());
     let said = client.simple_query(&run).await.unwrap_or_else(|error| panic!("{}: {error:?}", case.name));
     let plan = said.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0),
@@ -296,6 +305,7 @@ async fn hot_statements_look_at_a_few_pages_whenever_they_were_planned() {
         run(&early, case).await;
     }
     filling.batch_execute(FILL).await.expect("the rows");
+    filling.batch_execute(people::FILL).await.expect("the rows of people");
     let mut astray = Vec::new();
     let mut hold = |when: &str, case: &Case, (pages, plan): (u64, String)| {
         if pages > case.pages_max {

@@ -54,22 +54,24 @@ statements! {
             SELECT o.id, o.content, o.attachments FROM message o WHERE o.bucket = $1 AND o.id = x.id LIMIT 1) m";
     /// The first $5 messages that are to be expanded and due by $4, behind the one due at $2 with id $3.
     EXPANDING = "SELECT e.due, e.message FROM expansion e \
-        WHERE e.bucket = $1 AND (e.due, e.message) > ($2, $3) AND e.due <= $4 ORDER BY e.due, e.message LIMIT $5";
+        WHERE e.bucket = $1 AND e.due >= 0 AND (e.due, e.message) > ($2, $3) AND e.due <= $4 ORDER BY e.due, e.message LIMIT $5";
     /// Messages ($2) that are being expanded, how far they are, since when they are due, and who follows.
-    EXPANSIONS = concat!("SELECT ", message_columns!(), ", e.cursor, e.mark, e.due, coalesce(e.who, a.rest) FROM expansion e \
-        JOIN message m ON m.bucket = $1 AND m.id = e.message LEFT JOIN audience a ON a.bucket = $1 AND a.message = e.message \
-        WHERE e.bucket = $1 AND e.message = ANY ($2::bigint[])");
+    EXPANSIONS = concat!("SELECT ", message_columns!(), ", e.cursor, e.mark, e.due, coalesce(e.who, a.rest) \
+        FROM unnest($2::bigint[]) x (id) \
+        CROSS JOIN LATERAL (SELECT * FROM expansion o WHERE o.bucket = $1 AND o.message = x.id LIMIT 1) e \
+        CROSS JOIN LATERAL (SELECT * FROM message o WHERE o.bucket = $1 AND o.id = x.id LIMIT 1) m \
+        LEFT JOIN LATERAL (SELECT o.rest FROM audience o WHERE o.bucket = $1 AND o.message = x.id LIMIT 1) a ON true");
     /// The first $4 messages that wait for a time after $2, behind the one due at $2 with id $3: of app $5, of template $6, with
     /// channel $7, or of any.
     SCHEDULED = "SELECT e.due, e.message, e.channels FROM expansion e \
-        WHERE e.bucket = $1 AND (e.due, e.message) > ($2, $3) AND e.cursor = 0 AND e.mark = '' \
+        WHERE e.bucket = $1 AND e.due >= 0 AND (e.due, e.message) > ($2, $3) AND e.cursor = 0 AND e.mark = '' \
           AND ($5::integer IS NULL OR e.app = $5) AND ($6::text IS NULL OR e.template = $6) \
           AND ($7::integer IS NULL OR e.channels @> ARRAY[$7::integer]) \
         ORDER BY e.due, e.message LIMIT $4";
     /// Messages ($2).
     MESSAGES = concat!("SELECT ", message_columns!(), " FROM unnest($2::bigint[]) x (id) CROSS JOIN LATERAL (\
             SELECT * FROM message o WHERE o.bucket = $1 AND o.id = x.id LIMIT 1) m \
-        LEFT JOIN expansion e ON e.bucket = $1 AND e.message = m.id");
+        LEFT JOIN LATERAL (SELECT * FROM expansion o WHERE o.bucket = $1 AND o.message = x.id LIMIT 1) e ON true");
     /// What app $2 was answered to a request with key $3.
     ANSWER = "SELECT i.answer FROM idempotency i WHERE i.bucket = $1 AND i.app = $2 AND i.key = $3";
     /// Keeps that answer ($4), unless there is one.
