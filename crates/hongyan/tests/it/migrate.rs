@@ -7,6 +7,10 @@ use std::{
     time::Duration,
 };
 
+use hongyan_core::{
+    store::Upkeep,
+    time::{Clock, SystemClock},
+};
 use hongyan_store_suite::postgres::{self, shared};
 use serde_json::{Value, json};
 
@@ -18,6 +22,8 @@ use crate::support::{
     sink::{Manners, Sink},
     wait_for,
 };
+
+mod people;
 
 const QUICK: &str = "cmsi.wait = \"0s\"";
 
@@ -330,4 +336,27 @@ fn a_move_that_was_cut_short_is_begun_anew() {
     assert_eq!(removal.done(&["--start-over"])["deliveries_ready"], 30_000);
     let node = removal.start(&plan);
     wait_for("the depth", PATIENCE, || (node.metric("hongyan_queue_depth") == 30_000.0).then_some(()));
+}
+
+/// The directory, inboxes, broadcasts and what waits for its time: the new store answers what the old one did, and goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn people_and_what_waits_for_them_move_too() {
+    let removal = Removal::new();
+    let file = removal.home.path("hongyan.db");
+    removal.home.write("hongyan.toml", &format!("store = \"sqlite:{}\"\n", file.display()));
+    let old = hongyan_store_sqlite::open(&file, hongyan_store_sqlite::Options::default()).await.expect("opens");
+    let filled = people::fill(&*old, SystemClock.now()).await;
+    let before = people::seen(&*old, &filled).await;
+    old.close().await;
+    drop(old);
+
+    let counts = tokio::task::block_in_place(|| removal.done(&[]));
+    for (kind, count) in people::COUNTS {
+        assert_eq!(counts.get(kind), Some(&count), "{kind}: {counts:?}");
+    }
+    let options = hongyan_store_postgres::Options { connections: 4, ..Default::default() };
+    let new = hongyan_store_postgres::open(&removal.url, options).await.expect("opens");
+    assert_eq!(people::seen(&*new, &filled).await, before);
+    people::goes_on(&*new, &filled).await;
+    new.close().await;
 }
