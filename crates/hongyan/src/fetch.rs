@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::Context;
 use axum::body::Bytes;
+use base64::{Engine, engine::general_purpose::STANDARD};
 use http_body_util::{BodyExt, Full};
 use hyper::{Method, Request, StatusCode, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
@@ -22,7 +23,7 @@ pub struct Call {
     method: Method,
     path: String,
     kind: &'static str,
-    token: Option<String>,
+    authorization: Option<String>,
     body: String,
     patience: Duration,
 }
@@ -31,7 +32,7 @@ impl Call {
     /// A request without a body.
     pub fn new(method: Method, path: impl Into<String>) -> Self {
         let path = path.into();
-        Self { method, path, kind: "application/json", token: None, body: String::new(), patience: PATIENCE }
+        Self { method, path, kind: "application/json", authorization: None, body: String::new(), patience: PATIENCE }
     }
 
     /// A look-up.
@@ -56,7 +57,13 @@ impl Call {
 
     /// With the administrator's token.
     pub fn by(self, token: &str) -> Self {
-        Self { token: Some(token.to_owned()), ..self }
+        Self { authorization: Some(format!("Bearer {token}")), ..self }
+    }
+
+    /// By the app with this code and secret.
+    pub fn by_app(self, code: &str, secret: &str) -> Self {
+        let credentials = STANDARD.encode(format!("{code}:{secret}"));
+        Self { authorization: Some(format!("Basic {credentials}")), ..self }
     }
 
     /// As it goes to `host`.
@@ -69,8 +76,8 @@ impl Call {
             .uri(self.path)
             .header(header::HOST, host)
             .header(header::CONTENT_TYPE, self.kind);
-        let request = match self.token {
-            Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
+        let request = match self.authorization {
+            Some(authorization) => request.header(header::AUTHORIZATION, authorization),
             None => request,
         };
         Ok(request.body(Full::new(Bytes::from(self.body)))?)

@@ -3,10 +3,11 @@
 
 use std::{collections::HashSet, fs, net::IpAddr, path::Path};
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, ensure};
 use hongyan_core::{
-    address::{AccountId, EmailAddress, Phone},
-    setup::{ChannelKind, User},
+    address::EmailAddress,
+    limits::PEOPLE_NAMED_MAX,
+    setup::ChannelKind,
     store::{Declaration, PlanChange},
     text::has_control,
 };
@@ -17,13 +18,17 @@ use serde::{Deserialize, Serialize};
 use crate::vault::{Vault, sha256_hex};
 
 mod account;
+mod directory;
 mod provider;
 mod settings;
+mod template;
 mod units;
 
 pub use account::AccountPlan;
+pub use directory::{DepartmentPlan, GroupPlan, UserPlan};
 pub use provider::{DkimPlan, FieldsPlan, ProviderPlan, TemplatePlan};
-pub use settings::{CmsiSettings, ImsgSettings, SettingsPlan};
+pub use settings::{CmsiSettings, ImsgSettings, PushSettings, SettingsPlan};
+pub use template::{ContentPlan, MessageTemplatePlan};
 pub use units::{Rate, Span};
 
 /// A plan file.
@@ -34,6 +39,12 @@ pub struct Plan {
     pub settings: SettingsPlan,
     /// Calling systems.
     pub app: Vec<AppPlan>,
+    /// Departments: a tree.
+    pub department: Vec<DepartmentPlan>,
+    /// Posts that people hold.
+    pub post: Vec<GroupPlan>,
+    /// Roles that people have.
+    pub role: Vec<GroupPlan>,
     /// People.
     pub user: Vec<UserPlan>,
     /// Accounts of the token API (iMSG).
@@ -42,13 +53,15 @@ pub struct Plan {
     pub provider: Vec<ProviderPlan>,
     /// Ways to reach people.
     pub channel: Vec<ChannelPlan>,
+    /// What messages say, with variables that callers fill in.
+    pub template: Vec<MessageTemplatePlan>,
 }
 
 /// `[[app]]`
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AppPlan {
-    /// The code by which it calls: CMSI's `bk_app_code`.
+    /// The code by which it calls: CMSI's `bk_app_code`, `appId` of the push platform.
     pub code: String,
     /// Its secret.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -67,34 +80,34 @@ pub struct AppPlan {
     pub ips: Vec<String>,
     /// How often it may call, across all nodes: `100/m` is a hundred times in any minute. Absent: as often as it likes.
     pub rate: Option<Rate>,
+    /// Whether it may send to everyone: `receiverType` `all` of the push platform.
+    pub broadcast: bool,
+    /// Whether its requests of the push platform have to be signed by its secret; else its code alone speaks for it, as the
+    /// platform's document has it: leave that to networks where nobody else can call.
+    pub require_signature: bool,
+    /// How many receivers one request of the push platform may name, at most 10000, which is also the default.
+    pub receivers_max: Option<usize>,
     /// The token of its CMSI hook, for BlueKing's `dest_url`; absent: it has none. Sealed in the store.
     pub hook_token: Option<String>,
 }
 
-/// `[[user]]`
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct UserPlan {
-    /// The code by which callers name this person: a CMSI username.
-    pub code: String,
-    /// The name shown.
-    pub name: String,
-    /// Mail address.
-    pub email: String,
-    /// Phone number, E.164.
-    pub phone: String,
-    /// WeCom user id.
-    pub wecom: String,
-    /// openid of the official account.
-    pub openid: String,
-    /// Whether messages may reach this person.
-    pub enabled: bool,
-}
-
-impl Default for UserPlan {
+impl Default for AppPlan {
     fn default() -> Self {
-        let none = String::new;
-        Self { code: none(), name: none(), email: none(), phone: none(), wecom: none(), openid: none(), enabled: true }
+        Self {
+            code: String::new(),
+            secret: String::new(),
+            secrets: Vec::new(),
+            trusted: false,
+            channels: Vec::new(),
+            senders: Vec::new(),
+            components: Vec::new(),
+            ips: Vec::new(),
+            rate: None,
+            broadcast: false,
+            require_signature: true,
+            receivers_max: None,
+            hook_token: None,
+        }
     }
 }
 
@@ -104,7 +117,8 @@ impl Default for UserPlan {
 pub struct ChannelPlan {
     /// Its code, chosen by you.
     pub code: String,
-    /// `mail`, `sms`, `wechat` (an official account), `wecom` or `voice`.
+    /// `mail`, `sms`, `wechat` (an official account), `wecom`, `voice`, `inbox` (the in-app inbox), `robot` or `webhook`; the last
+    /// two by providers of kind `capture` and `test` only, for now.
     pub kind: String,
     /// Codes of its providers, the preferred one first; the next one serves while those before it do not work.
     pub providers: Vec<String>,
@@ -147,13 +161,26 @@ impl Plan {
 
     fn check(&self) -> anyhow::Result<()> {
         codes("app", self.app.iter().map(|app| &app.code))?;
+        codes("department", self.department.iter().map(|department| &department.code))?;
+        codes("post", self.post.iter().map(|post| &post.code))?;
+        codes("role", self.role.iter().map(|role| &role.code))?;
         codes("user", self.user.iter().map(|user| &user.code))?;
         codes("account", self.account.iter().map(|account| &account.name))?;
         codes("provider", self.provider.iter().map(|provider| &provider.code))?;
         codes("channel", self.channel.iter().map(|channel| &channel.code))?;
+        codes("template", self.template.iter().map(|template| &template.code))?;
         self.settings.check()?;
         for app in &self.app {
             app.check().with_context(|| format!("app {:?}", app.code))?;
+        }
+        for department in &self.department {
+            department.check().with_context(|| format!("department {:?}", department.code))?;
+        }
+        for post in &self.post {
+            post.check().with_context(|| format!("post {:?}", post.code))?;
+        }
+        for role in &self.role {
+            role.check().with_context(|| format!("role {:?}", role.code))?;
         }
         for user in &self.user {
             user.check().with_context(|| format!("user {:?}", user.code))?;
@@ -167,11 +194,14 @@ impl Plan {
         for channel in &self.channel {
             channel.check().with_context(|| format!("channel {:?}", channel.code))?;
         }
+        for template in &self.template {
+            template.check().with_context(|| format!("template {:?}", template.code))?;
+        }
         Ok(())
     }
 
-    /// The stored form: secrets sealed, one declaration per thing and per setting, and one of the plan's hash. Accounts are not in
-    /// it.
+    /// The stored form: secrets sealed, one declaration per thing and per setting, and one of the plan's hash. Accounts and
+    /// templates are not in it.
     ///
     /// # Errors
     /// When a secret cannot be sealed.
@@ -187,8 +217,8 @@ impl Plan {
             declarations.push(declaration("channel", &channel.code, &channel)?);
         }
         declarations.push(applied(&hash));
-        let users = self.user.into_iter().map(UserPlan::into_user).collect();
-        Ok(PlanChange { hash, declarations, users })
+        let directory = directory::change(self.department, self.post, self.role, self.user);
+        Ok(PlanChange { hash, declarations, directory })
     }
 }
 
@@ -210,15 +240,17 @@ fn declaration(kind: &str, code: &str, doc: &impl Serialize) -> anyhow::Result<D
     Ok(Declaration { kind: kind.to_owned(), code: code.to_owned(), no: 0, doc: serde_json::to_string(doc)? })
 }
 
+/// Whether something may have this code.
+pub fn is_code(code: &str) -> bool {
+    !code.is_empty() && !has_control(code) && code.trim() == code && code.len() <= 128
+}
+
 /// Codes are there, unique and printable.
 fn codes<'a>(kind: &str, codes: impl Iterator<Item = &'a String>) -> anyhow::Result<()> {
     let mut seen = HashSet::new();
     for code in codes {
         ensure!(!code.is_empty(), "a {kind} has no code or name");
-        ensure!(
-            !has_control(code) && code.trim() == code && code.len() <= 128,
-            "{kind} {code:?}: this cannot be a code"
-        );
+        ensure!(is_code(code), "{kind} {code:?}: this cannot be a code");
         ensure!(seen.insert(code), "{kind} {code:?} is declared twice");
     }
     Ok(())
@@ -237,6 +269,10 @@ impl AppPlan {
         }
         for ip in &self.ips {
             network(ip)?;
+        }
+        if let Some(most) = self.receivers_max {
+            let is_sensible = (1..=PEOPLE_NAMED_MAX).contains(&most);
+            ensure!(is_sensible, "receivers_max is 1 to {PEOPLE_NAMED_MAX}");
         }
         if let Some(token) = &self.hook_token {
             let is_plain = token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
@@ -265,39 +301,11 @@ pub fn network(text: &str) -> anyhow::Result<IpNet> {
     text.parse::<IpNet>().or_else(|_| address()).ok().with_context(|| format!("{text:?} is no address and no network"))
 }
 
-impl UserPlan {
-    fn check(&self) -> anyhow::Result<()> {
-        if !self.email.is_empty() {
-            EmailAddress::parse(&self.email).with_context(|| format!("the email {:?}", self.email))?;
-        }
-        if !self.phone.is_empty() {
-            Phone::parse(&self.phone).with_context(|| format!("the phone {:?} (it begins with +)", self.phone))?;
-        }
-        for (key, id) in [("wecom", &self.wecom), ("openid", &self.openid)] {
-            if !id.is_empty() {
-                AccountId::parse(id).with_context(|| format!("{key} = {id:?}"))?;
-            }
-        }
-        ensure!(!has_control(&self.name), "its name has a control character");
-        Ok(())
-    }
-
-    fn into_user(self) -> User {
-        let Self { code, name, email, phone, wecom, openid, enabled } = self;
-        User { code, name, email, phone, wecom, openid, enabled }
-    }
-}
-
 impl ChannelPlan {
     fn check(&self) -> anyhow::Result<()> {
-        const KINDS: &str = "mail, sms, wechat, wecom or voice";
-        match ChannelKind::from_name(&self.kind) {
-            Some(ChannelKind::Inbox | ChannelKind::Robot | ChannelKind::Webhook) => {
-                bail!("channels of kind {:?} do not exist yet: {KINDS}", self.kind)
-            }
-            Some(_) => {}
-            None => bail!("there is no kind {:?}: {KINDS}", self.kind),
-        }
+        let kinds = ChannelKind::ALL.map(ChannelKind::as_str).join(", ");
+        // Robots and webhooks have no senders of their own yet; which provider serves which channel is checked where both are known.
+        ensure!(ChannelKind::from_name(&self.kind).is_some(), "there is no kind {:?}: {kinds}", self.kind);
         ensure!(!self.providers.is_empty(), "it has no providers");
         Ok(())
     }

@@ -16,8 +16,10 @@ use crate::{
 };
 
 mod provider;
+mod template;
 
 use provider::provider;
+pub use template::StoredTemplates;
 
 /// Reads what is declared.
 ///
@@ -55,7 +57,8 @@ fn setup(version: i64, declarations: &[Declaration], vault: &Vault) -> anyhow::R
     let numbers: HashMap<&str, ProviderNo> = of_kind("provider").map(|d| (d.code.as_str(), ProviderNo(d.no))).collect();
     let channels = of_kind("channel").map(|declared| channel(declared, &numbers).with_context(|| named(declared)));
     let (apps, channels) = (apps.collect::<Result<_, _>>()?, channels.collect::<Result<_, _>>()?);
-    Ok(Setup::new(version, settings, apps, channels, providers.collect::<Result<_, _>>()?))
+    let setup = Setup::new(version, settings, apps, channels, providers.collect::<Result<_, _>>()?);
+    Ok(setup.with_templates(template::templates(declarations)?.into_values()))
 }
 
 fn set(settings: &mut Settings, declared: &Declaration) -> anyhow::Result<()> {
@@ -74,6 +77,10 @@ fn set(settings: &mut Settings, declared: &Declaration) -> anyhow::Result<()> {
         "imsg.open_register" => settings.imsg_open_register = declared.doc.parse()?,
         "imsg.self_modify" => settings.imsg_self_modify = declared.doc.parse()?,
         "imsg.limits" => settings.imsg_fit = if declared.doc == "strict" { Fit::Whole } else { Fit::First },
+        "push.default_kind" => settings.push_kind.clone_from(&declared.doc),
+        "push.kinds" => settings.push_kinds = serde_json::from_str(&declared.doc)?,
+        "push.schedule_ahead" => settings.push_ahead = Span::parse(&declared.doc)?.0,
+        "push.sub_departments" => settings.push_below = declared.doc.parse()?,
         "time_zone" => settings.time_zone.clone_from(&declared.doc),
         // A newer version of the program on the same store may know more.
         other => tracing::warn!(setting = other, "a stored setting is not known to this version"),
@@ -97,6 +104,9 @@ fn app(declared: &Declaration, vault: &Vault) -> anyhow::Result<App> {
         components: plan.components,
         ips: plan.ips.iter().map(|ip| network(ip)).collect::<Result<_, _>>()?,
         rate: plan.rate.map(|rate| rate.0),
+        broadcast: plan.broadcast,
+        require_signature: plan.require_signature,
+        receivers_max: plan.receivers_max,
         hook: hook.transpose()?,
     })
 }
@@ -147,6 +157,10 @@ imsg.token_ttl = "10m"
 imsg.open_register = true
 imsg.self_modify = true
 imsg.limits = "strict"
+push.default_kind = "news"
+push.kinds = ["alarm", "待办"]
+push.schedule_ahead = "30d"
+push.sub_departments = false
 time_zone = "Europe/Berlin"
 retention = "30d"
 [[app]]
@@ -158,6 +172,9 @@ senders = ["Me@Example.com"]
 components = ["send_mail", "send_msg"]
 ips = ["10.0.0.0/8", "192.0.2.7"]
 rate = "100/m"
+broadcast = true
+require_signature = false
+receivers_max = 500
 hook_token = "hook-token-0123456789"
 [[provider]]
 code = "p"
@@ -194,6 +211,7 @@ default = true
         assert_eq!(app.ips.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "192.0.2.7/32"]);
         assert_eq!(app.rate, Some(Cap { most: 100, span: Duration::from_secs(60) }));
         assert_eq!(app.hook.as_ref().map(Secret::expose), Some("hook-token-0123456789"));
+        assert_eq!((app.broadcast, app.require_signature, app.receivers_max), (true, false, Some(500)));
         let settings = Settings {
             cmsi_wait: Duration::from_secs(3),
             cmsi_mail_success_code: MailSuccessCode::Text,
@@ -205,6 +223,10 @@ default = true
             imsg_open_register: true,
             imsg_self_modify: true,
             imsg_fit: Fit::Whole,
+            push_kind: "news".into(),
+            push_kinds: vec!["alarm".into(), "待办".into()],
+            push_ahead: Duration::from_secs(30 * 86_400),
+            push_below: false,
             time_zone: "Europe/Berlin".into(),
             retention: Duration::from_secs(30 * 86_400),
         };

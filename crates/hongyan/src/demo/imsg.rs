@@ -57,6 +57,7 @@ fn line(sample: &'static str, recipient: &str, reply: &Value, gives: &str) -> Li
     let code = format!("{} {}", reply["errorCode"], text(&reply["errorMessage"]));
     Line {
         sample,
+        channel: "-".to_owned(),
         recipient: recipient.to_owned(),
         address: "-".to_owned(),
         state: if is_done { Line::ANSWERED } else { Line::REFUSED }.to_owned(),

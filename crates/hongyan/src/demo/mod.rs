@@ -20,6 +20,7 @@ use crate::{
 };
 
 mod imsg;
+mod push;
 
 const PLAN: &str = include_str!("plan.toml");
 const ADMIN_TOKEN: &str = "demo-admin-token";
@@ -46,6 +47,7 @@ const SAMPLES: [Sample; 3] = [
 /// One line of the table.
 struct Line {
     sample: &'static str,
+    channel: String,
     recipient: String,
     address: String,
     state: String,
@@ -59,6 +61,12 @@ impl Line {
     const ANSWERED: &str = "answered";
     /// The state of a call that was not.
     const REFUSED: &str = "refused";
+
+    /// The line of a sample of which there is no message.
+    fn refused(sample: &'static str, said: String) -> Self {
+        let none = || "-".to_owned();
+        Self { sample, channel: none(), recipient: none(), address: none(), state: Self::REFUSED.to_owned(), said }
+    }
 
     fn is_good(&self) -> bool {
         self.state == Self::ACCEPTED || self.state == Self::ANSWERED
@@ -90,6 +98,7 @@ pub async fn run(listen: SocketAddr, data: PathBuf, once: bool) -> anyhow::Resul
         lines.extend(send(address, sample).await.with_context(|| format!("while sending the sample {}", sample.name))?);
     }
     lines.extend(imsg::run(address).await.context("while making the calls of the token API")?);
+    lines.extend(push::run(address).await.context("while sending the push platform's samples")?);
     let delivered = lines.iter().all(Line::is_good);
     show(&lines, address, once)?;
     if !once {
@@ -110,26 +119,29 @@ async fn send(address: SocketAddr, sample: &Sample) -> anyhow::Result<Vec<Line>>
     if !lines.is_empty() {
         return Ok(lines);
     }
-    let none = || "-".to_owned();
-    let (state, said) = (Line::REFUSED.to_owned(), text(&reply["message"]));
-    Ok(vec![Line { sample: sample.name, recipient: none(), address: none(), state, said }])
+    Ok(vec![Line::refused(sample.name, text(&reply["message"]))])
 }
 
 /// What became of a message's deliveries; nothing where there is no such message.
 async fn deliveries(address: SocketAddr, sample: &'static str, message: &str) -> anyhow::Result<Vec<Line>> {
     let (_, message) = fetch(address, Call::get(format!("/v1/messages/{message}")).by(ADMIN_TOKEN)).await?;
-    let message: Value = serde_json::from_str(&message)?;
+    Ok(delivery_lines(sample, &serde_json::from_str(&message)?))
+}
+
+/// A line for each delivery of a message as `/v1` shows it.
+fn delivery_lines(sample: &'static str, message: &Value) -> Vec<Line> {
     let line = |delivery: &Value| {
         let last = delivery["attempts"].as_array().and_then(|attempts| attempts.last()).cloned().unwrap_or_default();
         Line {
             sample,
+            channel: text(&delivery["channel"]),
             recipient: text(&delivery["recipient"]),
             address: text(&delivery["address"]),
             state: text(&delivery["state"]),
             said: format!("{}: {}", text(&last["provider"]), text(&last["reply"])),
         }
     };
-    Ok(message["deliveries"].as_array().into_iter().flatten().map(line).collect())
+    message["deliveries"].as_array().into_iter().flatten().map(line).collect()
 }
 
 fn text(value: &Value) -> String {
@@ -138,10 +150,11 @@ fn text(value: &Value) -> String {
 
 fn show(lines: &[Line], address: SocketAddr, once: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let row = |a: &str, b: &str, c: &str, d: &str, e: &str| format!("{a:<22} {b:<17} {c:<22} {d:<10} {e}");
-    writeln!(out, "\n{}", row("SAMPLE", "RECIPIENT", "ADDRESS", "STATE", "PROVIDER SAID"))?;
+    let row = |[a, b, c, d, e, f]: [&str; 6]| format!("{a:<22} {b:<7} {c:<17} {d:<22} {e:<10} {f}");
+    writeln!(out, "\n{}", row(["SAMPLE", "CHANNEL", "RECIPIENT", "ADDRESS", "STATE", "PROVIDER SAID"]))?;
     for line in lines {
-        writeln!(out, "{}", row(line.sample, &line.recipient, &line.address, &line.state, &line.said))?;
+        let Line { sample, channel, recipient, address, state, said } = line;
+        writeln!(out, "{}", row([sample, channel, recipient, address, state, said]))?;
     }
     let deliveries = lines.iter().filter(|line| line.state != Line::ANSWERED).count();
     let delivered = lines.iter().filter(|line| line.state == Line::ACCEPTED).count();

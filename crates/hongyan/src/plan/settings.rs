@@ -17,6 +17,8 @@ pub struct SettingsPlan {
     pub cmsi: CmsiSettings,
     /// The token API, iMSG.
     pub imsg: ImsgSettings,
+    /// The push platform.
+    pub push: PushSettings,
     /// The zone of dates for readers and of calendar days, by its IANA name. Default `Asia/Shanghai`.
     pub time_zone: Option<String>,
     /// How long history is kept; at least a day. Default `90d`.
@@ -61,8 +63,52 @@ pub struct ImsgSettings {
     pub limits: Option<String>,
 }
 
+/// `push.*`
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PushSettings {
+    /// What a message is about (`msgType`) that does not say it. Default `notice`.
+    pub default_kind: Option<String>,
+    /// What messages may say that they are about, beside `notice`, `reminder` and `push.default_kind`; another `msgType` is
+    /// refused. Empty (the default): whatever they like.
+    pub kinds: Option<Vec<String>>,
+    /// How far ahead a message may be scheduled; a minute at least. Default `365d`.
+    pub schedule_ahead: Option<Span>,
+    /// Whether a department that a message names means those below it too. Default true.
+    pub sub_departments: Option<bool>,
+}
+
+impl PushSettings {
+    fn check(&self) -> anyhow::Result<()> {
+        for kind in self.default_kind.iter().chain(self.kinds.iter().flatten()) {
+            ensure!(
+                hongyan_push::is_kind(kind),
+                "settings: push.default_kind and push.kinds have 1 to {} characters and no controls, unlike {kind:?}",
+                hongyan_push::KIND_CHARS_MAX
+            );
+        }
+        if let Some(Span(ahead)) = self.schedule_ahead {
+            let is_sensible = (Duration::from_secs(60)..=SCHEDULE_AHEAD_MOST).contains(&ahead);
+            ensure!(is_sensible, "settings: push.schedule_ahead is 1m to 3650d");
+        }
+        Ok(())
+    }
+
+    fn keys(&self) -> [(&'static str, Option<String>); 4] {
+        let kinds = self.kinds.as_ref().map(|kinds| serde_json::json!(kinds).to_string());
+        [
+            ("push.default_kind", self.default_kind.clone()),
+            ("push.kinds", kinds),
+            ("push.schedule_ahead", self.schedule_ahead.map(|ahead| ahead.to_string())),
+            ("push.sub_departments", self.sub_departments.map(|are_meant| are_meant.to_string())),
+        ]
+    }
+}
+
 /// The longest life of a token.
 const TOKEN_TTL_MAX: Duration = Duration::from_secs(365 * 86_400);
+/// The furthest that a deployment may let messages be scheduled.
+const SCHEDULE_AHEAD_MOST: Duration = Duration::from_secs(3_650 * 86_400);
 
 impl ImsgSettings {
     fn check(&self) -> anyhow::Result<()> {
@@ -118,6 +164,7 @@ impl SettingsPlan {
             ensure!(wait <= Duration::from_secs(60), "settings: cmsi.wait is at most 60s");
         }
         self.imsg.check()?;
+        self.push.check()?;
         if let Some(Span(kept)) = self.retention {
             ensure!(kept >= Duration::from_secs(86_400), "settings: retention is at least 1d");
         }
@@ -134,7 +181,8 @@ impl SettingsPlan {
             ("time_zone", self.time_zone.clone()),
             ("retention", self.retention.map(|kept| kept.to_string())),
         ];
-        let declared = keys.into_iter().chain(self.imsg.keys()).filter_map(|(key, value)| Some((key, value?)));
+        let keys = keys.into_iter().chain(self.imsg.keys()).chain(self.push.keys());
+        let declared = keys.filter_map(|(key, value)| Some((key, value?)));
         declared.map(|(key, doc)| Declaration { kind: "setting".into(), code: key.into(), no: 0, doc }).collect()
     }
 }

@@ -19,15 +19,24 @@ fn the_demo_delivers_the_documents_samples() {
     let table = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{table}\n{}", stderr(&output));
     for row in [
-        "CMSI send_msg (mail)   admin",
-        "CMSI send_msg (mail)   yunchao",
-        "CMSI send_weixin       xxx",
-        "CMSI send_mail         admin@bking.com",
-        "iMSG mail              zhang@163.com",
-        "iMSG mail to several   lisi@qq.com",
-        "iMSG mail with a file  zhang@163.com",
-        "iMSG sms               13800000001",
-        "iMSG sms to several    15900001256",
+        "CMSI send_msg (mail)   1003    admin",
+        "CMSI send_msg (mail)   1003    yunchao",
+        "CMSI send_weixin       1005    xxx",
+        "CMSI send_mail         1003    admin@bking.com",
+        "iMSG mail              1003    zhang@163.com",
+        "iMSG mail to several   1003    lisi@qq.com",
+        "iMSG mail with a file  1003    zhang@163.com",
+        "iMSG sms               1001    13800000001",
+        "iMSG sms to several    1001    15900001256",
+        "push channel           1001    USER001           +8618660886275",
+        "push channel           1002    USER003           USER003",
+        "push channel           1003    USER006           zhouba@example.com",
+        "push channel, custom   1001    USER002           +8618660886834",
+        "push channel, custom   1002    18660886275       USER001",
+        "push channel, custom   1003    zhaoli@126.com",
+        "push template          1001    USER005",
+        "push template          1002    USER001",
+        "push template          1003    USER004           zhaoli@126.com",
     ] {
         assert!(table.lines().any(|line| line.starts_with(row) && line.contains("accepted")), "{row} in\n{table}");
     }
@@ -37,7 +46,9 @@ fn the_demo_delivers_the_documents_samples() {
             "{row} in\n{table}"
         );
     }
-    assert!(table.contains("13 of 13 delivered."), "{table}");
+    let inbox = table.lines().find(|line| line.starts_with("push inbox             1002    USER001")).expect("an inbox");
+    assert!(inbox.ends_with("A result for 患者001; 发工资了; 发工资了"), "{inbox}");
+    assert!(table.contains("54 of 54 delivered."), "{table}");
     let again = run(&home, &["demo", "--once", "--listen", "127.0.0.1:0", "--data", "demo"]);
     assert_eq!(again.status.code(), Some(0), "a second demo in the same place: {}", stderr(&again));
 }

@@ -7,6 +7,7 @@ pub mod judge;
 pub mod load;
 pub mod place;
 pub mod provider;
+pub mod push;
 pub mod server;
 pub mod sink;
 
