@@ -44,7 +44,9 @@ pub(super) struct UserView {
 
 impl From<UserEntry> for UserView {
     fn from(entry: UserEntry) -> Self {
-        let UserEntry { user, departments, posts, roles } = entry;
+        let UserEntry { user, mut departments, mut posts, mut roles } = entry;
+        // The store's own order tells nothing to anybody.
+        [&mut departments, &mut posts, &mut roles].map(|codes| codes.sort_unstable());
         let User { code, name, email, phone, wecom, openid, enabled } = user;
         Self { code, name, email, phone, wecom, openid, departments, posts, roles, enabled }
     }
