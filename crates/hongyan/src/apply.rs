@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use hongyan_api::AdminToken;
 use hongyan_channels::Deps as ChannelDeps;
-use hongyan_core::{account::Role, store::Store};
+use hongyan_core::{account::Role, directory::DirectoryChange, store::Store};
 use hongyan_intake::{AccountBook, AccountError, NewAccount};
 
 use crate::{
@@ -44,6 +44,7 @@ pub(crate) async fn plan(
     let kind = |code: &str| setup.channels().iter().find(|channel| channel.code == code).map(|channel| channel.kind);
     verify::templates(&templates, kind).context("in the plan")?;
     if !is_applied {
+        directory(&**store, &change.directory).await.context("in the plan")?;
         // Before the plan is on record as applied, so that a start that is cut short is repeated.
         for account in planned {
             self::account(accounts, &account)
@@ -58,6 +59,14 @@ pub(crate) async fn plan(
     } else {
         tracing::info!("the plan was applied before; nothing is changed");
     }
+    Ok(())
+}
+
+/// Whether the people and groups of a plan fit together, and to what the store has, before anything of the plan is done.
+async fn directory(store: &dyn Store, change: &DirectoryChange) -> anyhow::Result<()> {
+    let report = store.directory_change(change.clone(), true, store.clock().now()).await?;
+    let faults: Vec<_> = report.faults.iter().map(ToString::to_string).collect();
+    ensure!(faults.is_empty(), "{}", faults.join("; "));
     Ok(())
 }
 
