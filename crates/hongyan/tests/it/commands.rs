@@ -75,6 +75,9 @@ fn check_tells_valid_from_invalid_from_unreachable() {
     home.write("ca.toml", &plan("", &format!("{smtp}ca_file = \"missing.pem\"")));
     home.write("limits.toml", "[settings]\nimsg.limits = \"loose\"");
     home.write("ttl.toml", "[settings]\nimsg.token_ttl = \"0s\"");
+    home.write("kind.toml", "[settings]\npush.kinds = [\"notice\", \" \"]");
+    home.write("ahead.toml", "[settings]\npush.schedule_ahead = \"5s\"");
+    home.write("receivers.toml", "[[app]]\ncode = \"a\"\nsecret = \"b\"\nreceivers_max = 10001");
     home.write("role.toml", "[[account]]\nname = \"a\"\nrole = \"root\"");
     home.write("nobody.toml", "[[account]]\npassword = \"123\"");
     home.write("empty.toml", "[[account]]\nname = \"a\"\npassword = \"\"");
@@ -99,6 +102,9 @@ fn check_tells_valid_from_invalid_from_unreachable() {
         ("ok.conf", "ca.toml", 2, "ca_file"),
         ("ok.conf", "limits.toml", 2, "imsg.limits"),
         ("ok.conf", "ttl.toml", 2, "imsg.token_ttl"),
+        ("ok.conf", "kind.toml", 2, "push.kinds"),
+        ("ok.conf", "ahead.toml", 2, "push.schedule_ahead"),
+        ("ok.conf", "receivers.toml", 2, "receivers_max"),
         ("ok.conf", "role.toml", 2, "account \"a\""),
         ("ok.conf", "nobody.toml", 2, "account has no code or name"),
         ("ok.conf", "empty.toml", 2, "password"),
