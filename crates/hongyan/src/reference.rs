@@ -63,6 +63,10 @@ fn rows(page: &mut String, prefix: &str, schema: &Value) {
                 *page += &format!("| `{name}` | table | | {} |\n", description(property));
             }
             rows(page, &format!("{name}."), inner);
+        } else if properties(&inner["additionalProperties"]).next().is_some() {
+            // One table for each code that the reader chooses.
+            *page += &format!("| `{name}` | table of tables | | {} |\n", description(property));
+            rows(page, &format!("{name}.\"…\"."), &inner["additionalProperties"]);
         } else {
             let default = property.get("default").filter(|default| !default.is_null());
             let default = default.map(|default| format!("`{default}`")).unwrap_or_default();

@@ -176,6 +176,19 @@ fn show(lines: &[Line], address: SocketAddr, once: bool) -> io::Result<()> {
             out,
             "      \"receiver\": \"you@example.com\", \"title\": \"Hello\", \"content\": \"<b>Hello</b>\"}}'"
         )?;
+        writeln!(out, "  push to people and groups   curl http://{address}/api/openApi/message/push/channel -d '{{")?;
+        writeln!(
+            out,
+            "      \"appId\": \"102343444\", \"receiverType\": \"specified\", \"receiverData\": {{\"dept\": [\"DEPT001\"]}},"
+        )?;
+        writeln!(
+            out,
+            "      \"channelData\": {{\"1002\": {{\"title\": \"Hello\", \"content\": \"<b>Hello</b>\"}}}}}}'"
+        )?;
+        writeln!(
+            out,
+            "  look into an inbox          curl -u 102343444:demo-push-secret 'http://{address}/v1/inbox?user=USER001'"
+        )?;
         writeln!(out, "  log in to the token API     curl http://{address}/api/login -d '{{")?;
         writeln!(out, "      \"username\": \"admin\", \"password\": \"123\"}}'")?;
     }

@@ -1,5 +1,7 @@
 //! Templates from outside: declared by plans, kept over `/v1`, used by the push platform; what was accepted keeps what it says.
 
+use std::thread;
+
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -14,6 +16,7 @@ use crate::support::{
 on_both_stores!(
     a_queued_message_keeps_what_its_template_said,
     a_template_is_put_changed_and_removed,
+    of_changes_at_once_each_has_a_version_of_its_own,
     what_is_wrong_with_a_template_is_said,
     only_an_enabled_template_sends,
     a_preview_shows_each_channel,
@@ -106,6 +109,24 @@ fn a_template_is_put_changed_and_removed(mut place: Place) {
     assert_eq!(server.administer("DELETE", "/v1/templates/A", &json!({})).status, 404);
     assert_eq!(server.administer("POST", "/v1/templates/A/enable", &json!({})).status, 404);
     assert_eq!(client::request(server.address, "GET", "/v1/templates", &[], b"").status, 401);
+}
+
+fn of_changes_at_once_each_has_a_version_of_its_own(mut place: Place) {
+    let server = place.start(&plan(""));
+    let mut versions: Vec<u64> = thread::scope(|scope| {
+        let write = |n: usize| {
+            let server = &server;
+            scope.spawn(move || {
+                let reply = put(server, "T", &json!({ "content": { "1003": { "content": format!("text {n}") } } }));
+                assert_eq!(reply.status, 200, "{reply:?}");
+                reply.json()["version"].as_u64().expect("a version")
+            })
+        };
+        let writers: Vec<_> = (0..8).map(write).collect();
+        writers.into_iter().map(|writer| writer.join().expect("answered")).collect()
+    });
+    versions.sort_unstable();
+    assert_eq!(versions, (1..=8).collect::<Vec<u64>>());
 }
 
 fn what_is_wrong_with_a_template_is_said(mut place: Place) {
