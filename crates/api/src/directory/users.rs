@@ -46,7 +46,7 @@ impl From<UserEntry> for UserView {
     fn from(entry: UserEntry) -> Self {
         let UserEntry { user, mut departments, mut posts, mut roles } = entry;
         // The store's own order tells nothing to anybody.
-        [&mut departments, &mut posts, &mut roles].map(|codes| codes.sort_unstable());
+        [&mut departments, &mut posts, &mut roles].into_iter().for_each(|codes| codes.sort_unstable());
         let User { code, name, email, phone, wecom, openid, enabled } = user;
         Self { code, name, email, phone, wecom, openid, departments, posts, roles, enabled }
     }

@@ -273,3 +273,66 @@ fn of(kind: &str, code: &str, what: &str) -> String {
     let code: String = code.chars().take(60).collect();
     format!("{kind} {code:?}: {what}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn draft(files: &[(Sheet, &str)]) -> Draft {
+        let mut draft = Draft::new(None);
+        for (sheet, text) in files {
+            draft.read(*sheet, text.as_bytes());
+        }
+        draft.finish();
+        draft
+    }
+
+    fn told(draft: Draft) -> Vec<(u32, String)> {
+        let fault = |fault: super::super::faults::Fault| (fault.place.map_or(0, |place| place.line), fault.what);
+        draft.faults.into_told().into_iter().map(fault).collect()
+    }
+
+    #[test]
+    fn what_files_make_themselves_is_not_looked_for() {
+        let tree = (Sheet::Departments, "code,parent\nD1,\nD2,D1\nD3,D0\n");
+        let mut draft = draft(&[(Sheet::Users, "code,departments,posts\na,D1;D9,P\nb,D9,\n"), tree]);
+        let mut left: Vec<_> = draft.named.of_kind(GroupKind::Department).drain().collect();
+        left.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let left: Vec<_> = left.into_iter().map(|(code, named)| (code, named.place.line, named.more)).collect();
+        assert_eq!(left, [("D0".to_owned(), 4, 0), ("D9".to_owned(), 2, 1)]);
+        assert!(draft.named.of_kind(GroupKind::Post).contains_key("P") && draft.faults.is_empty());
+        assert_eq!(draft.given, [Column::Posts, Column::Departments]);
+    }
+
+    #[test]
+    fn an_export_names_the_departments_above_those_of_its_people() {
+        let mut draft = draft(&[(Sheet::Users, "username,organizations\na,A/B/C\nb,A/B\n")]);
+        assert!(draft.makes_departments);
+        let mut codes: Vec<_> = draft.named.of_kind(GroupKind::Department).drain().map(|(code, _)| code).collect();
+        codes.sort_unstable();
+        assert_eq!(codes, ["A", "A/B", "A/B/C"]);
+        let deep = vec!["d"; limits::DEPARTMENT_DEPTH_MAX + 1].join("/");
+        let text = format!("username,organizations\na,{}\nb,{deep}\n", &deep[2..]);
+        let told = told(self::draft(&[(Sheet::Users, &text)]));
+        assert!(told.len() == 1 && told[0].0 == 3 && told[0].1.contains("64 deep"), "{told:?}");
+    }
+
+    #[test]
+    fn who_is_listed_again_is_told_with_both_lines() {
+        let told = told(draft(&[(Sheet::Users, "code\na\nb\na\nA\na\n"), (Sheet::Posts, "code\nP\nQ\nP\n")]));
+        let wanted = [
+            (4, "post \"P\" was listed on line 2 already"),
+            (4, "user \"a\" was listed on line 2 already"),
+            (6, "user \"a\" was listed on line 2 already"),
+        ];
+        assert_eq!(told, wanted.map(|(line, what)| (line, what.to_owned())));
+    }
+
+    #[test]
+    fn of_many_faults_the_first_are_told() {
+        let text = format!("code,email\n{}", "a,nobody\n".repeat(limits::DIRECTORY_FAULTS_TOLD));
+        let draft = draft(&[(Sheet::Users, &text)]);
+        assert_eq!(draft.faults.count(), 2 * limits::DIRECTORY_FAULTS_TOLD as u64 - 1);
+        assert_eq!(told(draft).len(), limits::DIRECTORY_FAULTS_TOLD);
+    }
+}
