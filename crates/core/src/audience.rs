@@ -120,10 +120,8 @@ impl Who {
         };
         let stored = match self {
             Self::Listed(lists) => {
-                let list = |listed: &Listed| StoredList {
-                    way: listed.way,
-                    list: listed.addressees.iter().map(row).collect(),
-                };
+                let list =
+                    |listed: &Listed| StoredList { way: listed.way, list: listed.addressees.iter().map(row).collect() };
                 Stored::Listed(lists.iter().map(list).collect())
             }
             Self::People { ways, people } => Stored::People { ways: ways.clone(), people: people.clone() },
@@ -169,12 +167,14 @@ mod tests {
         let way = Way { channel: ChannelNo(3), parcel_max: 200 };
         let addressees = vec![addressee("a", None), addressee("b", Some(Reason::NoAddress))];
         let listed = Who::Listed(vec![Listed { way, addressees: addressees.clone() }]);
-        let stored = r#"{"listed":[{"way":{"channel":3,"parcel_max":200},"list":[["a","a@x",null],["b","b@x","no_address"]]}]}"#;
+        let stored =
+            r#"{"listed":[{"way":{"channel":3,"parcel_max":200},"list":[["a","a@x",null],["b","b@x","no_address"]]}]}"#;
         assert_eq!(String::from_utf8(listed.to_bytes()).expect("JSON"), stored);
         assert_eq!(Who::from_bytes(stored.as_bytes(), ChannelNo(9)).expect("reads"), listed);
         let people = People { departments: vec!["D1".into()], with_below: true, ..People::default() };
         let people = Who::People { ways: vec![way], people };
-        let stored = r#"{"people":{"ways":[{"channel":3,"parcel_max":200}],"people":{"departments":["D1"],"with_below":true}}}"#;
+        let stored =
+            r#"{"people":{"ways":[{"channel":3,"parcel_max":200}],"people":{"departments":["D1"],"with_below":true}}}"#;
         assert_eq!(String::from_utf8(people.to_bytes()).expect("JSON"), stored);
         assert_eq!(Who::from_bytes(stored.as_bytes(), ChannelNo(9)).expect("reads"), people);
     }

@@ -11,7 +11,7 @@
 //! | [`retry`] | when the next try is due |
 //! | [`share`] | whose turn it is: priorities and apps |
 //! | [`quota`], [`pace`], [`cap`] | how much an account may send in an hour and a day, a provider take in a second, a recipient get in a minute |
-//! | [`message`], [`content`], [`address`], [`audience`] | what is sent, to whom |
+//! | [`message`], [`content`], [`address`], [`audience`], [`batch`] | what is sent, to whom, and how that is stored |
 //! | [`directory`], [`inbox`] | people and what they belong to; what they find in their inbox |
 //! | [`account`], [`history`] | who speaks the token API, and what they have sent |
 //! | [`setup`] | what a deployment declares: apps, channels, providers, people |
@@ -22,6 +22,7 @@
 pub mod account;
 pub mod address;
 pub mod audience;
+pub mod batch;
 pub mod cap;
 pub mod channel;
 pub mod content;
