@@ -79,6 +79,11 @@ pub(crate) fn signed(number: u32) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
+/// PostgreSQL's texts cannot hold NUL; nor does the name of any account, provider or recipient.
+pub(crate) fn name(name: String) -> String {
+    if name.contains('\0') { name.replace('\0', "\u{fffd}") } else { name }
+}
+
 /// Reads an id.
 pub(crate) fn id_read(row: &SqlRow, column: usize) -> Outcome<Id> {
     let number = row.try_get(column)?;

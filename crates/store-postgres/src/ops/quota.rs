@@ -16,6 +16,7 @@ use hongyan_core::{
 use tokio::sync::oneshot;
 
 pub(crate) use self::{caps::draw, pace::TokensTake};
+pub(crate) use crate::row::name;
 use crate::{
     engine::{Engine, Operation, Transaction},
     queue::{Job, Queue, Room},
@@ -131,11 +132,6 @@ async fn decide(engine: &Engine, asks: &[(Ask, Timestamp)]) -> StoreResult<Vec<S
     // It is the first time that somebody asks something of one of these accounts.
     let said = engine.run(&Windows { asks, begins: true }).await?;
     said.ok_or_else(|| Trouble::Damaged("an account that was begun is gone".to_owned()).told())
-}
-
-/// PostgreSQL's texts cannot hold NUL; nor does the name of any account, provider or recipient.
-pub(crate) fn name(name: String) -> String {
-    if name.contains('\0') { name.replace('\0', "\u{fffd}") } else { name }
 }
 
 /// What an account has used by `now`.

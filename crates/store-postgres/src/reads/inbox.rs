@@ -15,8 +15,7 @@ use tokio_postgres::Row as SqlRow;
 use super::{account::bucket_of_hash, by_bucket};
 use crate::{
     engine::Engine,
-    ops::quota::name,
-    row::{id_read, number, signed},
+    row::{id_read, name, number, signed},
     session::{Param, Query, Session},
     sql::{inbox as sql, read},
     trouble::{Outcome, Trouble},
