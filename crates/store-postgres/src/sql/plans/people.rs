@@ -97,7 +97,7 @@ fn cases_of_inboxes() -> Vec<Case> {
         case(
             "items_put",
             inbox::ITEMS_PUT,
-            format!("5, '{{u1}}', '{{9}}', '{{9}}', '{{1}}', '{{1}}', '{{x}}', '{{y}}', '{{1}}'"),
+            "5, '{u1}', '{9}', '{9}', '{1}', '{1}', '{x}', '{y}', '{1}'".to_owned(),
             50,
         ),
         case("items_mark", inbox::ITEMS_MARK, format!("{u7}, true, NULL, false, '{{200,202,204}}'"), 100),
