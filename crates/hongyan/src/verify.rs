@@ -233,4 +233,19 @@ mod tests {
             assert!(error.contains(r#"channel "w0": "a" and "b" are both wechat"#), "{error}");
         }
     }
+
+    #[test]
+    fn a_template_is_for_channels_that_there_are() {
+        let read = |channel: &str| {
+            let template =
+                format!("[[template]]\ncode = \"T\"\n[template.content.{channel}]\ncontent = \"c\"\nsign = \"s\"\n");
+            let channel = "[[provider]]\ncode = \"c\"\nkind = \"capture\"\n[[channel]]\ncode = \"m\"\nkind = \"mail\"\nproviders = [\"c\"]\n";
+            Plan::parse(&(template + channel)).expect("a plan")
+        };
+        let error = plan(&read("x"), false).expect_err("refused");
+        assert!(format!("{error:#}").contains("template \"T\": channel \"x\" is not declared"), "{error:#}");
+        assert!(plan(&read("x"), true).is_ok(), "the store may have it");
+        let error = plan(&read("m"), true).expect_err("refused");
+        assert!(format!("{error:#}").contains("channel \"m\" is of kind mail: sign"), "{error:#}");
+    }
 }

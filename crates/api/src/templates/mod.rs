@@ -232,7 +232,7 @@ mod tests {
         let given: Given =
             parsed(Ok(Bytes::from_static(br#"{"content": {"1003": {"content": "${a}"}}}"#))).expect("JSON");
         assert!(given.enabled);
-        for wrong in [&br#"{"contents": {}}"#[..], br#"{"content": {"1003": {"text": "a"}}}"#, b"[]", b""] {
+        for wrong in [&br#"{"contents": {}}"#[..], br#"{"content": {"1003": {"text": "a"}}}"#, b"[1]", b""] {
             assert!(parsed::<Given>(Ok(Bytes::from_static(wrong))).is_err(), "{}", String::from_utf8_lossy(wrong));
         }
     }
