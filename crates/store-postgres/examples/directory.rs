@@ -106,8 +106,9 @@ fn change() -> DirectoryChange {
         }
     }
     let (large, others): (Vec<u32>, Vec<u32>) = (0..DEPARTMENTS).partition(|n| below.contains(n));
-    let department =
-        |n: u32| if n % 10 == 0 { &large[n as usize / 10 % large.len()] } else { &others[n as usize % others.len()] };
+    let department = |n: u32| {
+        if n.is_multiple_of(10) { &large[n as usize / 10 % large.len()] } else { &others[n as usize % others.len()] }
+    };
     let user = |n: u32| User {
         code: format!("user{n:07}"),
         name: format!("Person {n}"),
