@@ -46,7 +46,8 @@ fn the_demo_delivers_the_documents_samples() {
             "{row} in\n{table}"
         );
     }
-    let inbox = table.lines().find(|line| line.starts_with("push inbox             1002    USER001")).expect("an inbox");
+    let inbox =
+        table.lines().find(|line| line.starts_with("push inbox             1002    USER001")).expect("an inbox");
     assert!(inbox.ends_with("A result for 患者001; 发工资了; 发工资了"), "{inbox}");
     assert!(table.contains("54 of 54 delivered."), "{table}");
     let again = run(&home, &["demo", "--once", "--listen", "127.0.0.1:0", "--data", "demo"]);
