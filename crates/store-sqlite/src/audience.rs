@@ -176,13 +176,21 @@ pub(crate) fn expansions(
     let mut rows = find.query(params![due, id, now.ms(), sql_limit(limit)])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let (message, channel) = message_row(row)?;
-        let place = place_row(row, MESSAGE_COLUMNS)?;
-        let due = Timestamp::from_ms(row.get(MESSAGE_COLUMNS + 2)?);
-        let rest = Rest { due, who: who_row(row, MESSAGE_COLUMNS + 3)? };
-        found.push(Expansion { message, channel, place, rest });
+        match expansion_row(row) {
+            Ok(expansion) => found.push(expansion),
+            // A value that is none of ours holds up no other.
+            Err(Trouble::Damaged(what)) => tracing::error!(what, "a message that cannot be read is not expanded"),
+            Err(trouble) => return Err(trouble),
+        }
     }
     Ok(found)
+}
+
+fn expansion_row(row: &SqlRow<'_>) -> Outcome<Expansion> {
+    let (message, channel) = message_row(row)?;
+    let place = place_row(row, MESSAGE_COLUMNS)?;
+    let due = Timestamp::from_ms(row.get(MESSAGE_COLUMNS + 2)?);
+    Ok(Expansion { message, channel, place, rest: Rest { due, who: who_row(row, MESSAGE_COLUMNS + 3)? } })
 }
 
 /// What [`scheduled`] asks.

@@ -7,7 +7,7 @@ use hongyan_core::{
     id::{Id, IdSource},
     retry::RetrySchedule,
     setup::ChannelNo,
-    store::{Deliveries, Messages, Submitted, Upkeep},
+    store::{Batch, Deliveries, Messages, People, Rest, Submitted, Upkeep, Way, Who},
     time::Timestamp,
 };
 use hongyan_store_sqlite::{Options, SqliteStore, open};
@@ -16,18 +16,21 @@ use rusqlite::Connection;
 
 const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
 const CHANNEL: ChannelNo = ChannelNo(1);
+const WAY: Way = Way { channel: CHANNEL, parcel_max: 1 };
 
 async fn opened(directory: &Path) -> Arc<SqliteStore> {
     open(directory.join("hongyan.db"), Options::default()).await.expect("opens")
 }
 
-/// A store with three messages, of which `claimed` are held; then the middle one is damaged by `sql`, which names it `?1`.
+/// A store with three messages to somebody and then to everyone, of which `claimed` are held; then the middle one is damaged by `sql`, which names it `?1`.
 async fn damaged(directory: &Path, claimed: usize, sql: &str) -> (Arc<SqliteStore>, Vec<Id>) {
     let store = opened(directory).await;
     let ids = IdSource::new(0, None);
     let mut messages = Vec::new();
     for _ in 0..3 {
-        let batch = sample(&ids, NOW, "a report").expect("ids");
+        let people = Who::People { ways: vec![WAY], people: People { everyone: true, ..People::default() } };
+        let rest = Some(Rest { due: NOW, who: people });
+        let batch = Batch { rest, ..sample(&ids, NOW, "a report").expect("ids") };
         messages.push(batch.message.id);
         assert_eq!(store.submit(batch, NOW).await, Ok(Submitted::Stored));
     }
@@ -54,6 +57,15 @@ async fn a_message_without_content_stops_nobody() {
             assert!(store.cargo_read(vec![messages[1]]).await.expect("reads").is_empty(), "it is gone");
         }
     }
+}
+
+#[tokio::test]
+async fn an_audience_that_cannot_be_read_holds_up_no_other() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let (store, messages) = damaged(directory.path(), 0, "UPDATE audience SET rest = x'7b' WHERE message = ?1").await;
+    let expansions = store.expansions(None, 10, NOW).await.expect("reads");
+    let found: Vec<_> = expansions.iter().map(|expansion| expansion.message.id).collect();
+    assert_eq!(found, [messages[0], messages[2]]);
 }
 
 /// A row that no program of ours wrote is set aside: failed, on record, and out of the way of the others for good.
