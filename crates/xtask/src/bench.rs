@@ -16,6 +16,7 @@ mod postfix;
 mod postgres;
 mod process;
 mod product;
+mod push;
 mod report;
 mod sink;
 mod stamps;
@@ -84,6 +85,8 @@ enum Store {
 enum Part {
     /// Durable accepts per second, against a bare HTTP server; on PostgreSQL against raw inserts.
     Accept,
+    /// Durable accepts of the push platform per second, on one channel and on three, against a bare HTTP server.
+    Push,
     /// A backlog delivered over SMTP, against `smtp-source`; on PostgreSQL by a provider that only counts, against raw SQL.
     Drain,
     /// HTTP in to SMTP out: rate, latency, CPU and memory.
@@ -150,6 +153,9 @@ async fn on_sqlite(ground: &Ground, report: &mut Report) -> Result<()> {
     let wanted = |part| ground.options.wants(part);
     if wanted(Part::Accept) {
         accept::measure(ground, report).await.context("accept")?;
+    }
+    if wanted(Part::Push) {
+        push::measure(ground, report).await.context("push")?;
     }
     if wanted(Part::Drain) {
         drain::measure(ground, report).await.context("drain")?;

@@ -26,7 +26,8 @@ pub async fn measure(ground: &Ground, report: &mut Report) -> Result<()> {
         let mut cpu = Row::new(format!("accept, {connections} connections, CPU"), "µs/mail", Goal::None);
         for round in 1..=ground.options.rounds {
             let (ours, time) = ours(ground, connections).await.context("ours")?;
-            let (theirs, their_time) = reference(ground, connections).await.context("the reference")?;
+            let (theirs, their_time) =
+                reference(ground, connections, mail::PATH, &mail::small()).await.context("the reference")?;
             note(&format!(
                 "accept {connections} round {round}: {:.0}/s, reference {:.0}/s",
                 ours.rate(),
@@ -58,7 +59,13 @@ async fn ours(ground: &Ground, connections: usize) -> Result<(wrk::Counted, Dura
     Ok((counted, time))
 }
 
-async fn reference(ground: &Ground, connections: usize) -> Result<(wrk::Counted, Duration)> {
+/// One round of the bare server, and its processor time.
+pub async fn reference(
+    ground: &Ground,
+    connections: usize,
+    path: &str,
+    body: &str,
+) -> Result<(wrk::Counted, Duration)> {
     let port = free_port()?;
     let mut command = Command::new(std::env::current_exe().context("cannot find this program")?);
     command.args(["bench-reference", "--listen", &format!("127.0.0.1:{port}")]);
@@ -66,10 +73,11 @@ async fn reference(ground: &Ground, connections: usize) -> Result<(wrk::Counted,
     let server = Process::start("the reference", &mut command)?;
     until_listening(port, Duration::from_secs(10)).await?;
     let before = server.cpu()?;
-    let counted = wrk::run(ground, &[port], connections, ground.options.seconds, &mail::small()).await?;
+    let counted = wrk::run_at(ground, &[port], connections, ground.options.seconds, path, body).await?;
     Ok((counted, server.cpu()? - before))
 }
 
-fn per_mail(time: Duration, mails: u64) -> f64 {
+/// Microseconds for each.
+pub fn per_mail(time: Duration, mails: u64) -> f64 {
     time.as_secs_f64() * 1e6 / mails.max(1) as f64
 }

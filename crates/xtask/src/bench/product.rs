@@ -90,8 +90,13 @@ impl Home {
 
     /// Starts the product and waits until it says that it is ready.
     pub async fn start(&self, ground: &Ground, plan: Plan) -> Result<Product> {
+        self.start_with(ground, &plan.text()).await
+    }
+
+    /// The same with a plan of one's own.
+    pub async fn start_with(&self, ground: &Ground, plan: &str) -> Result<Product> {
         let path = self.dir.path().join("plan.toml");
-        std::fs::write(&path, plan.text()).context("cannot write the plan")?;
+        std::fs::write(&path, plan).context("cannot write the plan")?;
         let log_path = self.dir.path().join("log");
         let log = File::options().create(true).append(true).open(&log_path).context("cannot write the log")?;
         let mut command = Command::new(&ground.product);
@@ -134,6 +139,22 @@ impl Plan {
              [[channel]]\ncode = \"1003\"\nkind = \"mail\"\nproviders = [\"sink\"]\npaused = {paused}\n"
         )
     }
+}
+
+/// A plan for the push platform: an app that need not sign, people with mailboxes, and paused mail channels.
+pub fn push_plan(port: u16, channels: &[&str], people: &[&str]) -> String {
+    let (app, secret) = (mail::APP, mail::SECRET);
+    let person = |code: &&str| format!("[[user]]\ncode = \"{code}\"\nemail = \"{code}@example.com\"\n\n");
+    let channel = |code: &&str| {
+        format!("[[channel]]\ncode = \"{code}\"\nkind = \"mail\"\nproviders = [\"sink\"]\npaused = true\n\n")
+    };
+    format!(
+        "[[app]]\ncode = \"{app}\"\nsecret = \"{secret}\"\nrequire_signature = false\n\n\
+         [[provider]]\ncode = \"sink\"\nkind = \"smtp\"\nhost = \"127.0.0.1\"\nport = {port}\ntls = \"none\"\n\
+         sender = \"bench@example.com\"\n\n{}{}",
+        people.iter().map(person).collect::<String>(),
+        channels.iter().map(channel).collect::<String>(),
+    )
 }
 
 impl Product {
@@ -211,5 +232,8 @@ mod tests {
         let via = Via::Counter { repeat: "at_most_once", calls: 64 };
         let plan: toml::Table = Plan { paused: false, via }.text().parse().unwrap();
         assert_eq!(plan["provider"][0]["repeat"].as_str(), Some("at_most_once"));
+        let plan: toml::Table = push_plan(2525, &["1003", "1004"], &["A"]).parse().unwrap();
+        assert_eq!(plan["channel"][1]["paused"], toml::Value::Boolean(true));
+        assert_eq!(plan["user"][0]["email"].as_str(), Some("A@example.com"));
     }
 }

@@ -35,7 +35,7 @@ pub fn run(options: Options) -> Result<()> {
 }
 
 async fn answer(Json(body): Json<Value>) -> Json<Value> {
-    let ok = body.get("receiver").is_some_and(Value::is_string);
+    let ok = ["receiver", "appId"].into_iter().any(|field| body.get(field).is_some_and(Value::is_string));
     let number = ANSWERED.fetch_add(1, Ordering::Relaxed);
     let request_id = format!("{number:032x}");
     Json(json!({ "result": ok, "code": 0, "message": "OK", "data": null, "request_id": request_id }))

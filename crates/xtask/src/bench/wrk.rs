@@ -30,8 +30,20 @@ impl Counted {
     }
 }
 
-/// Posts a body over `connections` kept connections, spread over the ports, for some seconds. Fails when any answer was not a success.
+/// Posts a mail over `connections` kept connections, spread over the ports, for some seconds. Fails when any answer was not a success.
 pub async fn run(ground: &Ground, ports: &[u16], connections: usize, seconds: u64, body: &str) -> Result<Counted> {
+    run_at(ground, ports, connections, seconds, mail::PATH, body).await
+}
+
+/// The same with a body for another path.
+pub async fn run_at(
+    ground: &Ground,
+    ports: &[u16],
+    connections: usize,
+    seconds: u64,
+    path: &str,
+    body: &str,
+) -> Result<Counted> {
     let dir = ground.fresh("wrk")?;
     let (script, body_file) = (dir.path().join("wrk.lua"), dir.path().join("body.json"));
     std::fs::write(&script, include_str!("wrk.lua")).context("cannot write the script")?;
@@ -41,7 +53,7 @@ pub async fn run(ground: &Ground, ports: &[u16], connections: usize, seconds: u6
     let list = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(" ");
     let threads = THREADS * ports.len();
     command.args([format!("-t{threads}"), format!("-c{connections}"), format!("-d{seconds}s")]);
-    command.args(["--timeout", "10s", "-s"]).arg(&script).arg(format!("http://127.0.0.1:{first}{}", mail::PATH));
+    command.args(["--timeout", "10s", "-s"]).arg(&script).arg(format!("http://127.0.0.1:{first}{path}"));
     let output = command
         .env("BENCH_BODY", &body_file)
         .env("BENCH_PORTS", list)
