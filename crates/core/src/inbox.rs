@@ -72,7 +72,7 @@ pub struct InboxFilter {
 pub enum Which {
     /// These.
     Items(Vec<Id>),
-    /// All that `filter` selects and that came until now.
+    /// All that `filter` selects and that came until now, some at a time.
     All(InboxFilter),
 }
 

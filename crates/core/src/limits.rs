@@ -51,7 +51,7 @@ pub const DIRECTORY_ROW_BYTES_MAX: usize = 256 * 1024;
 pub const DIRECTORY_COUNT_MAX: usize = 100_000;
 /// Items in one page of an inbox.
 pub const INBOX_PAGE_MAX: usize = 100;
-/// Items that one call may mark.
+/// Items that one call may mark, in one commit.
 pub const INBOX_MARKS_MAX: usize = 1_000;
 /// How long a person's token for their inbox counts, unless the app that makes it says otherwise.
 pub const INBOX_TOKEN_TTL: Duration = Duration::from_secs(60 * 60);

@@ -269,8 +269,9 @@ pub trait Inboxes: Send + Sync {
     /// Puts items into inboxes; what is there already stays as it is.
     async fn inbox_put(&self, items: Vec<NewItem>) -> StoreResult<()>;
 
-    /// What a person finds, the newest first (by id), those before `before`, at most `limit`: their own items, and broadcasts that
-    /// fired while they were there and enabled.
+    /// What a person finds, at most `limit`: their own items, and broadcasts that fired while they were there and enabled. The newest
+    /// first, by when they came ([`InboxItem::at`]), then by id: what was scheduled lies where it fired. `before` is an item of this
+    /// inbox, deleted or not, and those that lie behind it in this order are meant; one that is gone counts as of the time in its id.
     async fn inbox(
         &self,
         user: String,
@@ -279,10 +280,15 @@ pub trait Inboxes: Send + Sync {
         limit: usize,
     ) -> StoreResult<Vec<InboxItem>>;
 
+    /// One item of a person's inbox; `None` where they do not have it, or have deleted it.
+    async fn inbox_read(&self, user: String, id: Id) -> StoreResult<Option<InboxItem>>;
+
     /// How many items a person has not read, those put away left out.
     async fn inbox_unread(&self, user: String) -> StoreResult<u64>;
 
     /// Marks items of a person; answers those that this changed, in any order. What is not theirs, or was deleted, is left alone.
+    /// Of [`Which::All`] one call changes at most [`crate::limits::INBOX_MARKS_MAX`], so that no commit holds up the others: where it
+    /// changed as many there may be more, and fewer were the last.
     async fn inbox_mark(&self, user: String, which: Which, mark: Mark, now: Timestamp) -> StoreResult<Vec<Marked>>;
 
     /// Items that came to these people after the moment that each is named with, the oldest first (by when they came, then by id), at
@@ -426,7 +432,7 @@ pub trait Upkeep: Send + Sync {
     async fn nodes(&self) -> StoreResult<Vec<NodeRecord>>;
 
     /// Forgets history of messages accepted before `before`, and idempotency keys whose time is over; never a message with an
-    /// open delivery. In steps of about `limit` messages, or of whole days where the store keeps days apart (what shares a day
+    /// open delivery, nor one of which somebody is still to follow ([`Rest`]), however long ago it was accepted. In steps of about `limit` messages, or of whole days where the store keeps days apart (what shares a day
     /// with something younger then stays as long as that). Answers whether more is left to do.
     async fn prune(&self, before: Timestamp, limit: usize, now: Timestamp) -> StoreResult<bool>;
 

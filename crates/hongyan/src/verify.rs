@@ -147,6 +147,10 @@ impl Inboxes for Nowhere {
         Err(nowhere())
     }
 
+    async fn inbox_read(&self, _: String, _: Id) -> StoreResult<Option<InboxItem>> {
+        Err(nowhere())
+    }
+
     async fn inbox_unread(&self, _: String) -> StoreResult<u64> {
         Err(nowhere())
     }

@@ -28,7 +28,7 @@ pub(crate) use self::{
     doubt::doubts,
     expansion::{expansions, scheduled},
     history::history,
-    inbox::{Selection, inbox, inbox_bucket, inbox_news, inbox_token, inbox_unread, items_before},
+    inbox::{Selection, inbox, inbox_bucket, inbox_news, inbox_read, inbox_token, inbox_unread, items_before},
     kept::{answer, captures, declarations, depths, note, setup_version, users},
     message::{message, of_business, outcomes, ranges, to_come},
 };

@@ -20,27 +20,34 @@ const OWN_COLUMNS: &str = "id, 0, message, app, channel, at, read, archived";
 const BROADCAST_COLUMNS: &str =
     "b.message, 1, b.message, b.app, b.channel, b.at, ifnull(m.read, 0), ifnull(m.archived, 0)";
 
-/// Which of a person's items are meant, for any statement: the person, an exclusive upper end of ids as numbers, app, business,
-/// kind, the highest `read`, `archived`.
+/// When an item came, and its number: the order of an inbox.
+pub(crate) type Place = (i64, i64);
+
+/// Behind every item.
+pub(crate) const END: Place = (i64::MAX, i64::MAX);
+
+/// Which of a person's items are meant, for any statement: the person, those before a place, app, business, kind, the highest `read`,
+/// `archived`.
 pub(crate) struct Selected<'a> {
     pub user: &'a str,
-    pub below: i64,
+    pub before: Place,
     pub filter: &'a InboxFilter,
 }
 
 impl Selected<'_> {
-    /// The parameters that the clauses below name, and one more.
-    pub(crate) fn parameters(&self, last: i64) -> impl Params {
+    /// The parameters that the clauses below name, and as the last how many are wanted.
+    pub(crate) fn parameters(&self, limit: usize) -> impl Params {
         let InboxFilter { unread, archived, app, business, kind } = self.filter;
         (
             self.user.to_owned(),
-            self.below,
+            self.before.0,
             app.map(|app| app.0),
             business.clone(),
             kind.clone(),
             i64::from(!unread),
             *archived,
-            last,
+            self.before.1,
+            sql_limit(limit),
         )
     }
 
@@ -54,7 +61,7 @@ impl Selected<'_> {
         };
         let archived = u8::from(archived);
         let clauses = format!(
-            "user = ?1 AND deleted = 0 AND archived = {archived} AND {by} AND id < ?2 AND app = ifnull(?3, app) \
+            "user = ?1 AND deleted = 0 AND archived = {archived} AND {by} AND (at, id) < (?2, ?8) AND app = ifnull(?3, app) \
              AND business = ifnull(?4, business) AND kind = ifnull(?5, kind) AND read <= ?6 AND archived = ifnull(?7, archived)"
         );
         (index, clauses)
@@ -66,21 +73,38 @@ impl Selected<'_> {
     }
 }
 
-/// What selects broadcasts `b` with a person's marks `m`.
+/// The broadcasts `b` that a person finds, with their marks `m`.
 pub(crate) const BROADCASTS: &str = "FROM broadcast b LEFT JOIN broadcast_mark m ON m.user = ?1 AND m.message = b.message \
-     WHERE b.message < ?2 AND ifnull(m.deleted, 0) = 0 AND b.app = ifnull(?3, b.app) \
-     AND b.business = ifnull(?4, b.business) AND b.kind = ifnull(?5, b.kind) AND ifnull(m.read, 0) <= ?6 \
-     AND ifnull(m.archived, 0) = ifnull(?7, ifnull(m.archived, 0)) AND EXISTS (SELECT 1 FROM presence p \
+     WHERE ifnull(m.deleted, 0) = 0 AND EXISTS (SELECT 1 FROM presence p \
      WHERE p.user = ?1 AND p.since <= b.at AND ifnull(p.until, 9223372036854775807) > b.at)";
+
+/// Those of them that are selected.
+pub(crate) const BROADCASTS_SELECTED: &str = "AND (b.at, b.message) < (?2, ?8) AND b.app = ifnull(?3, b.app) \
+     AND b.business = ifnull(?4, b.business) AND b.kind = ifnull(?5, b.kind) AND ifnull(m.read, 0) <= ?6 \
+     AND ifnull(m.archived, 0) = ifnull(?7, ifnull(m.archived, 0))";
 
 /// The statements of a page.
 pub(crate) fn page_sql(selected: &Selected<'_>) -> Vec<String> {
     let own = |archived| {
         let (index, clauses) = selected.own(selected.filter.unread, archived);
-        format!("SELECT {OWN_COLUMNS} FROM inbox_item INDEXED BY {index} WHERE {clauses} ORDER BY id DESC LIMIT ?8")
+        format!(
+            "SELECT {OWN_COLUMNS} FROM inbox_item INDEXED BY {index} WHERE {clauses} ORDER BY at DESC, id DESC LIMIT ?9"
+        )
     };
     let own = [false, true].into_iter().filter(|archived| selected.may_be(*archived)).map(own);
-    own.chain([format!("SELECT {BROADCAST_COLUMNS} {BROADCASTS} ORDER BY b.message DESC LIMIT ?8")]).collect()
+    let broadcasts = format!(
+        "SELECT {BROADCAST_COLUMNS} {BROADCASTS} {BROADCASTS_SELECTED} ORDER BY b.at DESC, b.message DESC LIMIT ?9"
+    );
+    own.chain([broadcasts]).collect()
+}
+
+/// Where an item lies, whatever was done with it. One that is gone came at about the time of its number.
+fn place(db: &Connection, user: &str, id: Id) -> Outcome<Place> {
+    let mut find = db.prepare_cached(
+        "SELECT at FROM inbox_item WHERE id = ?1 AND user = ?2 UNION ALL SELECT at FROM broadcast WHERE message = ?1",
+    )?;
+    let at = find.query_row(params![id.get(), user], |row| row.get(0)).optional()?;
+    Ok((at.unwrap_or_else(|| id.time().ms()), id.get()))
 }
 
 /// A page of an inbox, the newest first, as of one moment.
@@ -92,18 +116,39 @@ pub(crate) fn page(
     limit: usize,
 ) -> Outcome<Vec<InboxItem>> {
     let snapshot = db.unchecked_transaction()?;
-    let selected = Selected { user, below: before.map_or(i64::MAX, Id::get), filter };
+    let before = before.map_or(Ok(END), |id| place(&snapshot, user, id))?;
+    let selected = Selected { user, before, filter };
     let mut found = Vec::new();
     for sql in page_sql(&selected) {
-        items_read(&snapshot, &sql, selected.parameters(sql_limit(limit)), &mut found)?;
+        items_read(&snapshot, &sql, selected.parameters(limit), &mut found)?;
     }
-    found.sort_unstable_by_key(|item: &InboxItem| std::cmp::Reverse(item.id));
+    found.sort_unstable_by_key(|item: &InboxItem| std::cmp::Reverse((item.at, item.id)));
     found.truncate(limit);
     let mut said = Said::default();
     for item in &mut found {
         item.content = said.of(&snapshot, item)?;
     }
     Ok(found)
+}
+
+/// The statements that find one item.
+pub(crate) fn one_sql() -> [String; 2] {
+    [
+        format!("SELECT {OWN_COLUMNS} FROM inbox_item WHERE id = ?2 AND user = ?1 AND deleted = 0"),
+        format!("SELECT {BROADCAST_COLUMNS} {BROADCASTS} AND b.message = ?2"),
+    ]
+}
+
+/// One item.
+pub(crate) fn one(db: &Connection, user: &str, id: Id) -> Outcome<Option<InboxItem>> {
+    let snapshot = db.unchecked_transaction()?;
+    let mut found = Vec::new();
+    for sql in one_sql() {
+        items_read(&snapshot, &sql, params![user, id.get()], &mut found)?;
+    }
+    let Some(mut item) = found.pop() else { return Ok(None) };
+    item.content = Said::default().of(&snapshot, &item)?;
+    Ok(Some(item))
 }
 
 /// Appends the items that a statement of eight columns finds, without what they say.

@@ -370,10 +370,11 @@ CREATE TABLE inbox_item (
     archived INTEGER NOT NULL,
     deleted  INTEGER NOT NULL   -- the row stays, so that the item does not come again
 ) STRICT;
--- A person's items, read from the newest end: all, those not read, those of a businessId; and what came since a moment.
-CREATE INDEX inbox_all ON inbox_item (user, archived, id) WHERE deleted = 0;
-CREATE INDEX inbox_unread ON inbox_item (user, archived, id) WHERE deleted = 0 AND read = 0;
-CREATE INDEX inbox_business ON inbox_item (user, business, id) WHERE deleted = 0 AND business <> '';
+-- A person's items, read from the newest end, by when they came: all, those not read, those of a businessId; and what came since a
+-- moment, put away or not.
+CREATE INDEX inbox_all ON inbox_item (user, archived, at, id) WHERE deleted = 0;
+CREATE INDEX inbox_unread ON inbox_item (user, archived, at, id) WHERE deleted = 0 AND read = 0;
+CREATE INDEX inbox_business ON inbox_item (user, business, at, id) WHERE deleted = 0 AND business <> '';
 CREATE INDEX inbox_at ON inbox_item (user, at, id) WHERE deleted = 0;
 -- One row for everybody; what a reader did with it, if anything.
 CREATE TABLE broadcast (

@@ -15,7 +15,7 @@ use crate::{
     Bench,
     directory::{entry, make, users},
     expand::{add, named, way},
-    inbox::{all, deliver, found, ids, mark, submit_titled, unread},
+    inbox::{all, deliver, found, ids, mark, submit_titled, unread, walked},
     pages::{expansions, place},
     world::{INBOX, MAIL, Order, World, in_app, to},
 };
@@ -149,6 +149,49 @@ pub async fn broadcasts_lie_among_own_items(bench: &impl Bench) {
             assert!(walked.iter().all(|item| item.broadcast == (item.id == item.message)));
         }
     }
+}
+
+/// What was scheduled lies where it fired, although its number is that of the time when it was asked for: in the list, from page to
+/// page, in news, and in what came until a moment.
+pub async fn what_was_scheduled_lies_where_it_fired(bench: &impl Bench) {
+    let mut world = World::begin(bench).await;
+    enable(&world, "ann", true).await;
+    let begin = world.now;
+    let scheduled = submit_titled(&world, to(&[]).rest(begin + 60 * SECOND, everyone()), "to all").await;
+    let mut order = Vec::new();
+    for _ in 0..3 {
+        world.pass(SECOND);
+        order.extend(deliver(&world, to(&["ann"])).await);
+    }
+    world.now = begin + 61 * SECOND;
+    assert!(fire(&world, scheduled, None).await);
+    order.push(scheduled);
+    order.extend(deliver(&world, to(&["ann"])).await);
+    world.pass(SECOND);
+    order.extend(deliver(&world, to(&["ann"])).await);
+    assert!(order.iter().all(|id| *id >= scheduled), "by number it would be the oldest");
+    let news = world.store().inbox_news(vec![("ann".into(), begin)], 5).await.expect("lists");
+    assert_eq!(news.iter().map(|(_, item)| item.id).collect::<Vec<_>>(), order[..5]);
+    order.reverse();
+    for limit in [1, 2, 3, 4, 9] {
+        assert_eq!(walked(&world, "ann", all(), limit).await, order, "by {limit}");
+    }
+    let item = world.store().inbox_read("ann".into(), scheduled).await.expect("reads");
+    assert_eq!(item.as_ref(), found(&world, "ann", all()).await.get(2));
+    assert_eq!(world.store().inbox_read("ghost".into(), scheduled).await, Ok(None));
+    // Before it fired, what came until then is read.
+    world.now = begin + 60 * SECOND;
+    assert_eq!(mark(&world, "ann", Which::All(all()), Mark::Read).await.len(), 3);
+    let left = InboxFilter { unread: true, ..all() };
+    assert_eq!((unread(&world, "ann").await, walked(&world, "ann", left.clone(), 1).await), (3, order[..3].to_vec()));
+    world.now = begin + 61 * SECOND;
+    assert_eq!(mark(&world, "ann", Which::All(left.clone()), Mark::Archived).await.len(), 2);
+    for how in [Mark::Read, Mark::Deleted] {
+        mark(&world, "ann", Which::Items(vec![scheduled]), how).await;
+        let page = world.store().inbox("ann".into(), all(), Some(scheduled), 2).await.expect("lists");
+        assert_eq!(page.iter().map(|item| item.id).collect::<Vec<_>>(), order[3..5], "behind what is {how:?}");
+    }
+    assert_eq!(world.store().inbox_read("ann".into(), scheduled).await, Ok(None), "it was deleted");
 }
 
 /// What somebody does with a broadcast is theirs alone: every mark and its reverse, once.

@@ -7,6 +7,7 @@ use hongyan_core::{
     content::Content,
     id::Id,
     inbox::{InboxFilter, InboxItem, InboxToken, Mark, Marked, NewItem, Which},
+    limits::INBOX_MARKS_MAX,
     message::Label,
     setup::AppNo,
     time::Timestamp,
@@ -151,19 +152,71 @@ pub async fn items_come_in_pages(bench: &impl Bench) {
     }
     mine.reverse();
     for limit in [1, 4, 11, 50] {
-        let mut walked: Vec<Id> = Vec::new();
-        loop {
-            let page = world.store().inbox("ann".into(), all(), walked.last().copied(), limit).await.expect("lists");
-            assert!(page.len() <= limit);
-            if page.is_empty() {
-                break;
-            }
-            walked.extend(page.iter().map(|item| item.id));
-        }
-        assert_eq!(walked, mine, "by {limit}");
+        assert_eq!(walked(&world, "ann", all(), limit).await, mine, "by {limit}");
     }
     assert_eq!(unread(&world, "ann").await, 11);
     assert_eq!(unread(&world, "nobody").await, 0);
+}
+
+/// Walks through an inbox, so many items at a time.
+pub(crate) async fn walked(world: &World<'_>, user: &str, filter: InboxFilter, limit: usize) -> Vec<Id> {
+    let mut walked: Vec<Id> = Vec::new();
+    loop {
+        let before = walked.last().copied();
+        let page = world.store().inbox(user.into(), filter.clone(), before, limit).await.expect("lists");
+        assert!(page.len() <= limit);
+        if page.is_empty() {
+            return walked;
+        }
+        walked.extend(page.iter().map(|item| item.id));
+    }
+}
+
+/// What was sent first may come last, and then lies in front; a page begins behind an item whatever was done with it.
+pub async fn items_lie_where_they_came(bench: &impl Bench) {
+    let mut world = World::begin(bench).await;
+    let slow = submit_titled(&world, to(&["ann"]), "held up").await;
+    world.pass(SECOND);
+    let mut mine = deliver(&world, to(&["ann"])).await;
+    mine.extend(deliver(&world, to(&["ann"])).await);
+    world.pass(SECOND);
+    let nobodys = world.ids.block(1, 0, world.now).expect("ids");
+    world.pass(SECOND);
+    put(&world, vec![item(&world, slow, 0).await]).await;
+    mine.push(slow.plus(1));
+    mine.push(deliver(&world, to(&["ann"])).await[0]);
+    mine.reverse();
+    for limit in [1, 2, 3, 9] {
+        assert_eq!(walked(&world, "ann", all(), limit).await, mine, "by {limit}");
+    }
+    let behind = async |id: Id| -> Vec<Id> {
+        let page = world.store().inbox("ann".into(), all(), Some(id), 9).await.expect("lists");
+        page.iter().map(|item| item.id).collect()
+    };
+    assert_eq!(behind(nobodys).await, mine[2..], "what is gone counts as of the time in its number");
+    mark_own(&world, "ann", &mine[..2], Mark::Deleted).await;
+    assert_eq!(behind(mine[0]).await, mine[2..]);
+    assert_eq!(behind(mine[1]).await, mine[2..]);
+    let news = world.store().inbox_news(vec![("ann".into(), Timestamp::from_ms(0))], 9).await.expect("lists");
+    assert_eq!(news.iter().map(|(_, item)| item.id).collect::<Vec<_>>(), [mine[3], mine[2]]);
+}
+
+/// One item by its number, of whoever has it.
+pub async fn one_item_is_read(bench: &impl Bench) {
+    let mut world = World::begin(bench).await;
+    let both = deliver(&world, to(&["ann", "bob"])).await;
+    world.pass(60 * SECOND);
+    deliver(&world, to(&["ann"])).await;
+    let one = async |user: &str, id: Id| world.store().inbox_read(user.into(), id).await.expect("reads");
+    mark_own(&world, "ann", &both[..1], Mark::Archived).await;
+    let item = one("ann", both[0]).await.expect("is there");
+    assert_eq!(Some(&item), found(&world, "ann", all()).await.get(1));
+    assert!(item.archived && item.content.is_some_and(|content| content.title == "a title"));
+    assert_eq!(one("bob", both[1]).await.map(|item| item.id), Some(both[1]));
+    assert_eq!((one("bob", both[0]).await, one("ann", both[1]).await), (None, None), "another's");
+    assert_eq!((one("ann", both[0].plus(70)).await, one("ghost", both[0]).await), (None, None));
+    mark_own(&world, "ann", &both[..1], Mark::Deleted).await;
+    assert_eq!(one("ann", both[0]).await, None, "it was deleted");
 }
 
 /// Each filter by itself and together.
@@ -269,6 +322,52 @@ pub async fn all_are_marked_until_now(bench: &impl Bench) {
     assert_eq!(ids(&world, "ann", all()).await, [later, mine[2], mine[1], mine[0]]);
     assert_eq!((unread(&world, "ann").await, unread(&world, "bob").await), (4, 6));
     assert_eq!(marked(of(InboxFilter { app: Some(AppNo(2)), ..all() }), Mark::Read).await, []);
+}
+
+/// However many are selected, one call changes some of them, and by calling again all are.
+pub async fn all_are_marked_in_steps(bench: &impl Bench) {
+    let mut world = World::begin(bench).await;
+    let begin = world.now;
+    let message = submit_titled(&world, to(&["ann"]), "a title").await;
+    let first = item(&world, message, 0).await;
+    let numbers = world.ids.block(INBOX_MARKS_MAX, 7, world.now).expect("ids");
+    let many =
+        (0..INBOX_MARKS_MAX).map(|n| NewItem { id: numbers.plus(n), at: begin + n as u32 * SECOND, ..first.clone() });
+    let mut items: Vec<NewItem> = many.collect();
+    items.push(first.clone());
+    put(&world, items).await;
+    world.pass(INBOX_MARKS_MAX as u32 * SECOND);
+    let several = InboxFilter { business: Some(first.business), kind: Some(first.kind), app: Some(first.app), ..all() };
+    for (how, filter) in [
+        (Mark::Read, InboxFilter { unread: true, ..all() }),
+        (Mark::Unread, all()),
+        (Mark::Read, several),
+        (Mark::Archived, InboxFilter { archived: Some(false), ..all() }),
+        (Mark::Unarchived, all()),
+        (Mark::Archived, all()),
+        (Mark::Unarchived, InboxFilter { archived: Some(true), ..all() }),
+        (Mark::Deleted, all()),
+    ] {
+        let mut marked = mark(&world, "ann", Which::All(filter.clone()), how).await;
+        assert_eq!(marked.len(), INBOX_MARKS_MAX, "{how:?} of {filter:?}");
+        let rest = mark(&world, "ann", Which::All(filter.clone()), how).await;
+        assert_eq!(rest.len(), 1, "{how:?} of {filter:?}, again");
+        marked.extend(rest);
+        marked.sort_unstable_by_key(|marked| marked.id);
+        marked.dedup();
+        assert_eq!(marked.len(), INBOX_MARKS_MAX + 1, "each once");
+        assert!(mark(&world, "ann", Which::All(filter), how).await.is_empty(), "{how:?}: all are marked");
+    }
+    assert!(ids(&world, "ann", all()).await.is_empty());
+    let own = deliver(&world, to(&["ann"])).await;
+    for (how, filter) in [
+        (Mark::Unread, InboxFilter { unread: true, ..all() }),
+        (Mark::Archived, InboxFilter { archived: Some(true), ..all() }),
+        (Mark::Unarchived, InboxFilter { archived: Some(false), ..all() }),
+    ] {
+        assert!(mark(&world, "ann", Which::All(filter), how).await.is_empty(), "{how:?}: it is so");
+    }
+    assert_eq!(ids(&world, "ann", InboxFilter { unread: true, archived: Some(false), ..all() }).await, own);
 }
 
 /// What came after a moment, the oldest first, for several readers at once.

@@ -131,10 +131,11 @@ macro_rules! conformance {
                 changes_at_once_do_not_cross, plans_change_the_directory;
             members: people_and_groups_come_in_pages, groups_are_found_by_code, all_below_a_department_are_found_once,
                 members_stream_group_by_group, members_go_on_behind_one_who_left, addresses_reach_people;
-            inbox: an_item_is_there_once, an_item_says_what_its_channel_says, items_come_in_pages, filters_select_items,
-                marks_change_what_they_say, all_are_marked_until_now, news_come_after_a_moment, tokens_open_one_inbox,
+            inbox: an_item_is_there_once, an_item_says_what_its_channel_says, items_come_in_pages, items_lie_where_they_came,
+                one_item_is_read, filters_select_items, marks_change_what_they_say, all_are_marked_until_now, all_are_marked_in_steps, news_come_after_a_moment, tokens_open_one_inbox,
                 items_go_with_their_message;
             broadcasts: a_broadcast_is_in_every_inbox, who_was_there_sees_a_broadcast, broadcasts_lie_among_own_items,
+                what_was_scheduled_lies_where_it_fired,
                 marks_on_broadcasts_are_ones_own, broadcasts_are_marked_until_now, a_broadcast_is_news_when_it_fires,
                 a_broadcast_page_may_deliver_too, broadcasts_go_with_their_message;
             declare: declares_from_the_version_that_was_read, numbers_of_the_removed_are_not_given_again, one_of_many_declares,

@@ -197,10 +197,8 @@ impl Inbox {
 
     /// The item with this number, where the reader may see it.
     pub(super) async fn find(&self, reader: &Reader, id: Id) -> StoreResult<Option<InboxItem>> {
-        let before = id.get().checked_add(1).and_then(Id::from_i64);
-        let filter = reader.filter(InboxFilter::default());
-        let found = self.store.inbox(reader.user.clone(), filter, before, 1).await?;
-        Ok(found.into_iter().find(|item| item.id == id))
+        let found = self.store.inbox_read(reader.user.clone(), id).await?;
+        Ok(found.filter(|item| reader.only.is_none_or(|app| item.app == app)))
     }
 
     /// How many items are unread that the reader may see, those put away left out.

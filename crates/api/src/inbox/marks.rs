@@ -12,7 +12,7 @@ use axum::{
 use hongyan_core::{
     delivery::{Event, Policy, Receipt, Repeat},
     inbox::{InboxFilter, Mark, Marked, Which},
-    limits::SETTLE_MAX,
+    limits::{INBOX_MARKS_MAX, SETTLE_MAX},
     retry::RetrySchedule,
     store::Change,
 };
@@ -131,14 +131,21 @@ impl Inbox {
     }
 
     async fn mark(&self, reader: &Reader, which: Which, mark: Mark) -> Result<Json<MarkedView>, Problem> {
-        let marked = self.store.inbox_mark(reader.user.clone(), which, mark, self.now()).await?;
-        if mark == Mark::Read {
-            self.settle(&marked).await;
+        // Whatever comes meanwhile is not meant.
+        let (now, mut sum) = (self.now(), 0);
+        loop {
+            let marked = self.store.inbox_mark(reader.user.clone(), which.clone(), mark, now).await?;
+            if mark == Mark::Read {
+                self.settle(&marked).await;
+            }
+            if !marked.is_empty() {
+                self.hub.marked(&reader.user);
+            }
+            sum += marked.len();
+            if marked.len() < INBOX_MARKS_MAX {
+                return Ok(Json(MarkedView { marked: sum }));
+            }
         }
-        if !marked.is_empty() {
-            self.hub.marked(&reader.user);
-        }
-        Ok(Json(MarkedView { marked: marked.len() }))
     }
 
     /// Says of the deliveries that they were read. That they are, the mark says already: the reader is not told of what fails here.

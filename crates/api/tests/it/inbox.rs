@@ -1,6 +1,13 @@
 //! What is listed, to whom, and what marks do.
 
-use hongyan_core::{content::InApp, delivery::State, message::Label};
+use hongyan_core::{
+    content::InApp,
+    delivery::State,
+    inbox::{InboxFilter, NewItem},
+    limits::INBOX_MARKS_MAX,
+    message::Label,
+    store::{Inboxes, Upkeep},
+};
 use hongyan_intake::html::clean;
 use serde_json::json;
 
@@ -110,6 +117,31 @@ async fn many_are_read_at_once() {
     assert_eq!(world.mark("/v1/inbox/read-all", &token, "").await, 1);
     assert_eq!(world.get("/v1/inbox/unread", &token).await, json!({"unread": 0, "more": false}));
     assert_eq!(world.state("bert", bert).await, State::Accepted, "nobody else's");
+}
+
+/// More than one commit marks.
+#[tokio::test]
+async fn any_number_is_read_at_once() {
+    let world = World::new().await;
+    world.send(MINE, "anna", titled("t")).await;
+    let filter = InboxFilter::default();
+    let sent = world.store.inbox("anna".into(), filter, None, 1).await.expect("reads").remove(0);
+    let numbers = world.store.ids().block(2 * INBOX_MARKS_MAX, 0, world.now()).expect("ids");
+    let item = |n: usize| NewItem {
+        id: numbers.plus(n),
+        user: "anna".into(),
+        message: sent.message,
+        app: MINE,
+        channel: sent.channel,
+        business: String::new(),
+        kind: String::new(),
+        at: sent.at,
+    };
+    world.store.inbox_put((0..2 * INBOX_MARKS_MAX).map(item).collect()).await.expect("puts");
+    let token = world.token("mine", "anna").await;
+    assert_eq!(world.mark("/v1/inbox/read-all", &token, "").await, 2 * INBOX_MARKS_MAX as u64 + 1);
+    assert_eq!(world.get("/v1/inbox/unread", &token).await, json!({"unread": 0, "more": false}));
+    assert_eq!(world.state("anna", sent.id).await, State::Read);
 }
 
 #[tokio::test]

@@ -64,6 +64,10 @@ impl Inboxes for Shelf {
         nothing()
     }
 
+    async fn inbox_read(&self, _: String, _: Id) -> StoreResult<Option<InboxItem>> {
+        nothing()
+    }
+
     async fn inbox_unread(&self, _: String) -> StoreResult<u64> {
         nothing()
     }

@@ -180,6 +180,10 @@ impl Inboxes for FakeStore {
         unreachable!("there are no inboxes here")
     }
 
+    async fn inbox_read(&self, _: String, _: Id) -> StoreResult<Option<InboxItem>> {
+        unreachable!("there are no inboxes here")
+    }
+
     async fn inbox_unread(&self, _: String) -> StoreResult<u64> {
         unreachable!("there are no inboxes here")
     }

@@ -87,7 +87,8 @@ pub(crate) struct MarkItems {
 
 enum Selected {
     Ids(Vec<i64>),
-    All(Selection),
+    /// What the mark changes of what was selected, if it can change anything.
+    All(Option<Selection>),
 }
 
 impl MarkItems {
@@ -97,7 +98,7 @@ impl MarkItems {
                 let ids: BTreeSet<i64> = ids.into_iter().map(Id::get).collect();
                 Selected::Ids(ids.into_iter().collect())
             }
-            Which::All(filter) => Selected::All(Selection::new(filter)),
+            Which::All(filter) => Selected::All(Selection::new(filter).changed_by(mark)),
         };
         Self { person: name(user), selected, mark, now }
     }
@@ -134,15 +135,18 @@ impl Operation for MarkItems {
                 self.mark(tx, ids, &mut marked).await?;
                 return Ok(marked);
             }
-            Selected::All(selection) => selection,
+            Selected::All(None) => return Ok(marked),
+            Selected::All(Some(selection)) => selection,
         };
-        // What came until now, some at a time; what is marked may be selected no more, so that the place says where it goes on.
+        // What came until now. Of what was found somebody else may have marked some meanwhile: it goes on where they are not enough.
         let mut place = (self.now.ms(), i64::MAX);
-        loop {
-            let items = items_before(tx.db, &self.person, selection, place, limits::INBOX_MARKS_MAX).await?;
-            let Some(last) = items.last() else { return Ok(marked) };
+        while marked.len() < limits::INBOX_MARKS_MAX {
+            let wanted = limits::INBOX_MARKS_MAX - marked.len();
+            let items = items_before(tx.db, &self.person, selection, place, wanted).await?;
+            let Some(last) = items.last() else { break };
             place = (last.at.ms(), last.id.get());
             self.mark(tx, &items.iter().map(|item| item.id.get()).collect(), &mut marked).await?;
         }
+        Ok(marked)
     }
 }

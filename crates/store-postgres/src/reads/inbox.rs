@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap};
 use hongyan_core::{
     content::{Content, InApp},
     id::{Id, bucket_of_name},
-    inbox::{InboxFilter, InboxItem, InboxToken},
+    inbox::{InboxFilter, InboxItem, InboxToken, Mark},
     setup::{AppNo, ChannelNo},
     time::Timestamp,
 };
@@ -35,7 +35,7 @@ pub(crate) type Place = (i64, i64);
 
 /// A filter as parameters.
 pub(crate) struct Selection {
-    unread: bool,
+    read: Option<bool>,
     archived: Option<bool>,
     app: Option<i32>,
     business: Option<String>,
@@ -45,7 +45,24 @@ pub(crate) struct Selection {
 impl Selection {
     pub(crate) fn new(filter: InboxFilter) -> Self {
         let InboxFilter { unread, archived, app, business, kind } = filter;
-        Self { unread, archived, app: app.map(|app| signed(app.0)), business: business.map(name), kind: kind.map(name) }
+        let read = unread.then_some(false);
+        Self { read, archived, app: app.map(|app| signed(app.0)), business: business.map(name), kind: kind.map(name) }
+    }
+
+    /// What of it a mark changes; `None`: nothing of it can be otherwise than the mark says.
+    pub(crate) fn changed_by(self, mark: Mark) -> Option<Self> {
+        let narrowed = |now: Option<bool>, then: bool| match now {
+            Some(now) if now == then => None,
+            _ => Some(Some(!then)),
+        };
+        let Self { read, archived, .. } = self;
+        Some(match mark {
+            Mark::Read => Self { read: narrowed(read, true)?, ..self },
+            Mark::Unread => Self { read: narrowed(read, false)?, ..self },
+            Mark::Archived => Self { archived: narrowed(archived, true)?, ..self },
+            Mark::Unarchived => Self { archived: narrowed(archived, false)?, ..self },
+            Mark::Deleted => self,
+        })
     }
 }
 
@@ -73,8 +90,8 @@ pub(crate) async fn items_before(
     limit: usize,
 ) -> Outcome<Vec<InboxItem>> {
     let (bucket, most) = (inbox_bucket(user), i64::try_from(limit).unwrap_or(i64::MAX));
-    let Selection { unread, archived, app, business, kind } = selection;
-    let params: Vec<Param<'_>> = vec![&bucket, &user, unread, archived, app, business, kind, &place.0, &place.1, &most];
+    let Selection { read, archived, app, business, kind } = selection;
+    let params: Vec<Param<'_>> = vec![&bucket, &user, read, archived, app, business, kind, &place.0, &place.1, &most];
     let queries = [sql::ITEMS, sql::BROADCASTS].map(|sql| Query { sql, params: params.clone() });
     let found = db.query_all(&queries).await?;
     let mut items = found.iter().flatten().map(item_read).collect::<Outcome<Vec<_>>>()?;
@@ -105,6 +122,18 @@ pub(crate) async fn inbox(
     let mut items = items_before(&db, &user, &Selection::new(filter), place, limit).await?;
     say(&db, items.iter_mut()).await?;
     Ok(items)
+}
+
+/// One item.
+pub(crate) async fn inbox_read(engine: &Engine, user: String, id: Id) -> Outcome<Option<InboxItem>> {
+    let (user, id) = (name(user), id.get());
+    let (bucket, db) = (inbox_bucket(&user), engine.pool.lend().await?);
+    let params: Vec<Param<'_>> = vec![&bucket, &user, &id];
+    let queries = [sql::ITEM, sql::BROADCAST].map(|sql| Query { sql, params: params.clone() });
+    let found = db.query_all(&queries).await?;
+    let mut item = found.iter().flatten().next().map(item_read).transpose()?;
+    say(&db, item.iter_mut()).await?;
+    Ok(item)
 }
 
 /// Puts into items what they say.

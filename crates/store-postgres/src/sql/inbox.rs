@@ -29,11 +29,11 @@ macro_rules! broadcasts_found {
     };
 }
 
-/// What of the items `i` a filter selects: whether only unread ones ($3), put away or not ($4), of an app ($5), about something
+/// What of the items `i` a filter selects: only those read or not ($3), put away or not ($4), of an app ($5), about something
 /// ($6), of a type ($7).
 macro_rules! items_selected {
     () => {
-        " AND NOT ($3::boolean AND i.read) AND ($4::boolean IS NULL OR i.archived = $4) \
+        " AND ($3::boolean IS NULL OR i.read = $3) AND ($4::boolean IS NULL OR i.archived = $4) \
           AND ($5::integer IS NULL OR i.app = $5) AND ($6::text IS NULL OR i.business = $6) AND ($7::text IS NULL OR i.kind = $7)"
     };
 }
@@ -41,7 +41,7 @@ macro_rules! items_selected {
 /// The same of broadcasts `b`.
 macro_rules! broadcasts_selected {
     () => {
-        " AND NOT ($3::boolean AND coalesce(k.read, false)) AND ($4::boolean IS NULL OR coalesce(k.archived, false) = $4) \
+        " AND ($3::boolean IS NULL OR coalesce(k.read, false) = $3) AND ($4::boolean IS NULL OR coalesce(k.archived, false) = $4) \
           AND ($5::integer IS NULL OR b.app = $5) AND ($6::text IS NULL OR b.business = $6) AND ($7::text IS NULL OR b.kind = $7)"
     };
 }
@@ -95,6 +95,11 @@ statements! {
     /// The same of broadcasts.
     BROADCASTS = concat!("SELECT ", broadcast_columns!(), " ", broadcasts_found!(), " AND (b.at, b.message) < ($8, $9)",
         broadcasts_selected!(), " ORDER BY b.at DESC, b.message DESC LIMIT $10");
+    /// Own item $3.
+    ITEM = concat!("SELECT ", item_columns!(), " FROM inbox_item i \
+        WHERE i.bucket = $1 AND i.person = $2 AND i.id = $3 AND NOT i.broadcast AND NOT i.deleted");
+    /// Broadcast $3.
+    BROADCAST = concat!("SELECT ", broadcast_columns!(), " ", broadcasts_found!(), " AND b.message = $3");
     /// How many own items are unread and not put away.
     UNREAD = "SELECT count(*) FROM inbox_item i \
         WHERE i.bucket = $1 AND i.person = $2 AND NOT i.broadcast AND NOT i.deleted AND i.at >= 0 AND NOT i.read AND NOT i.archived";

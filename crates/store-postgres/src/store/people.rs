@@ -83,6 +83,10 @@ impl Inboxes for PostgresStore {
         reads::inbox(&self.engine, user, filter, before, limit).await.map_err(|trouble| trouble.told())
     }
 
+    async fn inbox_read(&self, user: String, id: Id) -> StoreResult<Option<InboxItem>> {
+        reads::inbox_read(&self.engine, user, id).await.map_err(|trouble| trouble.told())
+    }
+
     async fn inbox_unread(&self, user: String) -> StoreResult<u64> {
         reads::inbox_unread(&self.engine, user).await.map_err(|trouble| trouble.told())
     }

@@ -3,12 +3,13 @@
 use hongyan_core::{
     id::Id,
     inbox::{InboxFilter, InboxToken, Mark, Marked, NewItem, Which},
+    limits::INBOX_MARKS_MAX,
     time::Timestamp,
 };
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Params, params};
 
 use crate::{
-    inbox::{BROADCASTS, Selected},
+    inbox::{BROADCASTS, BROADCASTS_SELECTED, Selected},
     operation::Operation,
     row::id_read,
     transaction::Transaction,
@@ -71,8 +72,7 @@ impl Operation for InboxMark {
             }
             Which::All(filter) => {
                 self.mark_own(tx.db, filter, &mut marked)?;
-                self.mark_broadcasts(tx.db, filter, None, &mut marked)?;
-                marked.sort_unstable_by_key(|item| item.id);
+                self.mark_broadcasts(tx.db, filter, &mut marked)?;
             }
         }
         Ok(marked)
@@ -80,7 +80,7 @@ impl Operation for InboxMark {
 }
 
 impl InboxMark {
-    /// An item is a person's own or a broadcast: ids are never both.
+    /// An item is a person's own or a broadcast: ids are never both. One that was named is marked whenever it came.
     fn mark_one(&self, db: &Connection, id: Id, marked: &mut Vec<Marked>) -> Outcome<()> {
         let (column, value) = column(self.mark);
         let own = format!(
@@ -90,24 +90,33 @@ impl InboxMark {
             marked.push(Marked { id, broadcast: false });
             return Ok(());
         }
-        self.mark_broadcasts(db, &InboxFilter::default(), Some(id), marked)
+        let find = format!("SELECT b.message {BROADCASTS} AND b.message = ?2 AND ifnull(m.{column}, 0) <> {value}");
+        let found = ids_read(db, &find, params![self.user, id.get()])?;
+        self.broadcasts_keep(db, &found, marked)
     }
 
-    /// All of a person's own that are selected, those put away and those not.
+    /// What came until now and is selected.
+    fn selected<'a>(&'a self, filter: &'a InboxFilter) -> Selected<'a> {
+        Selected { user: &self.user, before: (self.now.ms(), i64::MAX), filter }
+    }
+
+    /// A person's own that are selected, those put away and those not.
     fn mark_own(&self, db: &Connection, filter: &InboxFilter, marked: &mut Vec<Marked>) -> Outcome<()> {
         let (column, value) = column(self.mark);
-        let selected = Selected { user: &self.user, below: i64::MAX, filter };
-        for archived in [false, true].into_iter().filter(|archived| selected.may_be(*archived)) {
+        let selected = self.selected(filter);
+        for archived in [false, true] {
+            let is_so = column == "archived" && u8::from(archived) == value;
+            if is_so || !selected.may_be(archived) {
+                continue;
+            }
             // What is to be read is found among what is not.
             let (index, clauses) = selected.own(filter.unread || self.mark == Mark::Read, archived);
             let find = format!(
-                "SELECT id FROM inbox_item INDEXED BY {index} WHERE {clauses} AND at <= ?8 AND {column} <> {value}"
+                "SELECT id FROM inbox_item INDEXED BY {index} WHERE {clauses} AND {column} <> {value} \
+                 ORDER BY at DESC, id DESC LIMIT ?9"
             );
-            let mut find = db.prepare_cached(&find)?;
-            let mut rows = find.query(selected.parameters(self.now.ms()))?;
-            while let Some(row) = rows.next()? {
-                marked.push(Marked { id: id_read(row, 0)?, broadcast: false });
-            }
+            let found = ids_read(db, &find, selected.parameters(INBOX_MARKS_MAX - marked.len()))?;
+            marked.extend(found.into_iter().map(|id| Marked { id, broadcast: false }));
         }
         // Found first, for a statement must not walk an index that it changes.
         let mut change = db.prepare_cached(&format!("UPDATE inbox_item SET {column} = {value} WHERE id = ?1"))?;
@@ -117,29 +126,20 @@ impl InboxMark {
         Ok(())
     }
 
-    /// Broadcasts that are selected, or of those just one.
-    fn mark_broadcasts(
-        &self,
-        db: &Connection,
-        filter: &InboxFilter,
-        only: Option<Id>,
-        marked: &mut Vec<Marked>,
-    ) -> Outcome<()> {
+    /// Broadcasts that are selected.
+    fn mark_broadcasts(&self, db: &Connection, filter: &InboxFilter, marked: &mut Vec<Marked>) -> Outcome<()> {
         let (column, value) = column(self.mark);
-        let one = if only.is_some() { "AND b.message = ?2 - 1" } else { "" };
-        let find = format!("SELECT b.message {BROADCASTS} {one} AND b.at <= ?8 AND ifnull(m.{column}, 0) <> {value}");
-        let below = only.map_or(i64::MAX, |id| id.get() + 1);
-        let selected = Selected { user: &self.user, below, filter };
-        // An item that was named is marked whenever it came.
-        let until = if only.is_some() { i64::MAX } else { self.now.ms() };
-        let mut found = Vec::new();
-        {
-            let mut find = db.prepare_cached(&find)?;
-            let mut rows = find.query(selected.parameters(until))?;
-            while let Some(row) = rows.next()? {
-                found.push(id_read(row, 0)?);
-            }
-        }
+        let find = format!(
+            "SELECT b.message {BROADCASTS} {BROADCASTS_SELECTED} AND ifnull(m.{column}, 0) <> {value} \
+             ORDER BY b.at DESC, b.message DESC LIMIT ?9"
+        );
+        let found = ids_read(db, &find, self.selected(filter).parameters(INBOX_MARKS_MAX - marked.len()))?;
+        self.broadcasts_keep(db, &found, marked)
+    }
+
+    /// Keeps the mark on broadcasts.
+    fn broadcasts_keep(&self, db: &Connection, found: &[Id], marked: &mut Vec<Marked>) -> Outcome<()> {
+        let (column, value) = column(self.mark);
         let keep = format!(
             "INSERT INTO broadcast_mark (user, message, read, archived, deleted) VALUES (?1, ?2, ?3, ?4, ?5) \
              ON CONFLICT DO UPDATE SET {column} = {value}"
@@ -148,10 +148,20 @@ impl InboxMark {
         let is = |other: &str| if column == other { value } else { 0 };
         for id in found {
             keep.execute(params![self.user, id.get(), is("read"), is("archived"), is("deleted")])?;
-            marked.push(Marked { id, broadcast: true });
+            marked.push(Marked { id: *id, broadcast: true });
         }
         Ok(())
     }
+}
+
+fn ids_read(db: &Connection, sql: &str, parameters: impl Params) -> Outcome<Vec<Id>> {
+    let mut find = db.prepare_cached(sql)?;
+    let mut rows = find.query(parameters)?;
+    let mut ids = Vec::new();
+    while let Some(row) = rows.next()? {
+        ids.push(id_read(row, 0)?);
+    }
+    Ok(ids)
 }
 
 /// Keeps a person's token.

@@ -97,6 +97,10 @@ impl Inboxes for SqliteStore {
         self.inner.readers.read(move |db| inbox::page(db, &user, &filter, before, limit)).await
     }
 
+    async fn inbox_read(&self, user: String, id: Id) -> StoreResult<Option<InboxItem>> {
+        self.inner.readers.read(move |db| inbox::one(db, &user, id)).await
+    }
+
     async fn inbox_unread(&self, user: String) -> StoreResult<u64> {
         self.inner.readers.read(move |db| inbox::unread(db, &user)).await
     }

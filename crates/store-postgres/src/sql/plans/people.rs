@@ -83,7 +83,7 @@ fn cases_of_directory() -> Vec<Case> {
 
 /// Inboxes. Of broadcasts all may be looked at, and what somebody did with each: they are few.
 fn cases_of_inboxes() -> Vec<Case> {
-    let any = "false, NULL, NULL, NULL, NULL";
+    let any = "NULL, NULL, NULL, NULL, NULL";
     let (u7, newest) = ("5, 'u7'", format!("{}, {}, 100", i64::MAX, i64::MAX));
     let hash = format!("5, '\\x{:064x}'", 77);
     vec![
@@ -91,6 +91,8 @@ fn cases_of_inboxes() -> Vec<Case> {
         case("items_old", inbox::ITEMS, format!("{u7}, {any}, 20000, 0, 100"), 250),
         case("broadcasts", inbox::BROADCASTS, format!("{u7}, {any}, {newest}"), 12_000),
         case("broadcasts_of_nobody", inbox::BROADCASTS, format!("5, 'nobody', {any}, {newest}"), 30_000),
+        case("item", inbox::ITEM, format!("{u7}, 200"), 20),
+        case("broadcast", inbox::BROADCAST, format!("{u7}, 1000007"), 60),
         case("place", inbox::PLACE, format!("{u7}, 200"), 20),
         case("unread", inbox::UNREAD, u7.to_owned(), 250),
         case("broadcasts_unread", inbox::BROADCASTS_UNREAD, u7.to_owned(), 30_000),
