@@ -1,5 +1,7 @@
 //! What is listed, to whom, and what marks do.
 
+use std::time::Duration;
+
 use hongyan_core::{
     content::InApp,
     delivery::State,
@@ -135,7 +137,7 @@ async fn any_number_is_read_at_once() {
         channel: sent.channel,
         business: String::new(),
         kind: String::new(),
-        at: sent.at,
+        at: sent.at - Duration::from_secs(1),
     };
     world.store.inbox_put((0..2 * INBOX_MARKS_MAX).map(item).collect()).await.expect("puts");
     let token = world.token("mine", "anna").await;
