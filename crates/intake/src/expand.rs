@@ -8,6 +8,7 @@
 
 use std::{
     collections::HashMap,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -156,7 +157,8 @@ impl Expander {
         let mut candidates = Candidates::default();
         let mut after = None;
         loop {
-            let due = self.store.expansions(after, READ, now).await?;
+            let read = self.store.expansions(after, READ, now);
+            let due = beside(read, &mut adding, done).await?;
             let Some(last) = due.last() else { break };
             after = Some(key(last));
             for expansion in due.into_iter().filter(|due| !turns.resting.contains_key(&due.message.id)) {
@@ -253,6 +255,22 @@ impl Expander {
     }
 }
 
+/// Waits for `read` while the pages that are under way go on. They may not stand still meanwhile: each may hold what `read` waits
+/// for, such as a connection of the store.
+async fn beside<T>(
+    read: impl Future<Output = T>,
+    adding: &mut FuturesUnordered<impl Future<Output = (Id, Result<bool, StoreError>)>>,
+    done: &mut Done,
+) -> T {
+    let mut read = pin!(read);
+    loop {
+        tokio::select! {
+            read = &mut read => return read,
+            ended = adding.next(), if !adding.is_empty() => done.note(ended),
+        }
+    }
+}
+
 /// The page of lists that begins at `place`.
 fn of_lists(lists: Vec<Listed>, place: &Place) -> Sheet {
     let start = usize::try_from(place.step).unwrap_or(usize::MAX);
@@ -321,6 +339,30 @@ mod tests {
         let place = Place { step: 1, mark: "members".into() };
         let rest = Rest { due: Timestamp::from_ms(5), who: Who::Listed(Vec::new()) };
         Expansion { message, channel: ChannelNo(1), place, rest }
+    }
+
+    #[tokio::test]
+    async fn pages_under_way_do_not_hold_what_the_next_read_waits_for() {
+        let connection = tokio::sync::Semaphore::new(1);
+        let hold = async || {
+            let permit = connection.acquire().await.expect("open");
+            tokio::task::yield_now().await;
+            drop(permit);
+        };
+        let page = |n| {
+            let hold = &hold;
+            async move {
+                hold().await;
+                (Id::from_i64(n).expect("positive"), Ok(true))
+            }
+        };
+        let (mut adding, mut done) = (FuturesUnordered::new(), Done::default());
+        (1..=3).for_each(|n| adding.push(page(n)));
+        // The first has ended, and the connection is given to the second, which nobody polls unless the read does.
+        done.note(adding.next().await);
+        let read = tokio::time::timeout(Duration::from_secs(10), beside(hold(), &mut adding, &mut done));
+        read.await.expect("it is read");
+        assert_eq!(done.pages, 3, "they were before it in the queue");
     }
 
     #[test]
