@@ -66,6 +66,8 @@ mod tests {
         let app = App {
             no: AppNo(1),
             code: "esb".into(),
+            name: String::new(),
+            enabled: true,
             secrets: secrets.iter().map(|secret| Secret::new(*secret)).collect(),
             trusted: false,
             channels: vec![],

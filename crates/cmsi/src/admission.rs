@@ -51,6 +51,8 @@ mod tests {
         App {
             no: AppNo(1),
             code: "app1".into(),
+            name: String::new(),
+            enabled: true,
             secrets: vec![],
             trusted: true,
             channels: vec![],

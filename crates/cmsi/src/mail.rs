@@ -100,6 +100,8 @@ mod tests {
         App {
             no: hongyan_core::setup::AppNo(1),
             code: "app1".into(),
+            name: String::new(),
+            enabled: true,
             secrets: vec![],
             trusted: true,
             channels: vec![],

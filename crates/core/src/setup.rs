@@ -59,6 +59,10 @@ pub struct App {
     pub no: AppNo,
     /// Its code: `bk_app_code`, `appId`.
     pub code: String,
+    /// The name shown; empty: the code.
+    pub name: String,
+    /// Whether it may call.
+    pub enabled: bool,
     /// Its secrets, all valid; more than one while they rotate.
     pub secrets: Vec<Secret>,
     /// Whether it may speak for any user without that user's token.
@@ -102,6 +106,13 @@ pub enum ChannelKind {
     Robot,
     /// Webhook.
     Webhook,
+}
+
+impl App {
+    /// What people see of it: its name, or else its code.
+    pub fn shown_name(&self) -> &str {
+        if self.name.is_empty() { &self.code } else { &self.name }
+    }
 }
 
 impl ChannelKind {
@@ -283,12 +294,17 @@ impl Setup {
         self.templates.get(code)
     }
 
-    /// The app with this code.
+    /// The app with this code, where it may call: one that is disabled is as unknown as one that there is not.
     pub fn app(&self, code: &str) -> Option<&Arc<App>> {
+        self.apps.get(code).filter(|app| app.enabled)
+    }
+
+    /// The app with this code, disabled or not: for whoever looks after what it has sent.
+    pub fn app_declared(&self, code: &str) -> Option<&Arc<App>> {
         self.apps.get(code)
     }
 
-    /// The app with this number.
+    /// The app with this number, disabled or not: what it has sent stays its own.
     pub fn app_by_no(&self, no: AppNo) -> Option<&Arc<App>> {
         self.apps.values().find(|app| app.no == no)
     }

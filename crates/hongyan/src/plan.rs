@@ -6,7 +6,8 @@ use std::{collections::HashSet, fs, net::IpAddr, path::Path};
 use anyhow::{Context, ensure};
 use hongyan_core::{
     address::EmailAddress,
-    limits::PEOPLE_NAMED_MAX,
+    directory::DirectoryChange,
+    limits::{NAME_CHARS_MAX, PEOPLE_NAMED_MAX},
     setup::ChannelKind,
     store::{Declaration, PlanChange},
     text::has_control,
@@ -63,6 +64,10 @@ pub struct Plan {
 pub struct AppPlan {
     /// The code by which it calls: CMSI's `bk_app_code`, `appId` of the push platform.
     pub code: String,
+    /// The name shown: the title of its mails that have none; empty: the code.
+    pub name: String,
+    /// Whether it may call. One that may not is refused everywhere as an app that there is not.
+    pub enabled: bool,
     /// Its secret.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub secret: String,
@@ -95,6 +100,8 @@ impl Default for AppPlan {
     fn default() -> Self {
         Self {
             code: String::new(),
+            name: String::new(),
+            enabled: true,
             secret: String::new(),
             secrets: Vec::new(),
             trusted: false,
@@ -200,12 +207,19 @@ impl Plan {
         Ok(())
     }
 
+    /// What it changes in the directory.
+    pub fn directory(&self) -> DirectoryChange {
+        let Self { department, post, role, user, .. } = self.clone();
+        directory::change(department, post, role, user)
+    }
+
     /// The stored form: secrets sealed, one declaration per thing and per setting, and one of the plan's hash. Accounts and
     /// templates are not in it.
     ///
     /// # Errors
     /// When a secret cannot be sealed.
     pub fn seal(self, hash: String, vault: &Vault) -> anyhow::Result<PlanChange> {
+        let directory = self.directory();
         let mut declarations = self.settings.declarations();
         for app in self.app {
             declarations.push(declaration("app", &app.code.clone(), &app.sealed(vault)?)?);
@@ -217,7 +231,6 @@ impl Plan {
             declarations.push(declaration("channel", &channel.code, &channel)?);
         }
         declarations.push(applied(&hash));
-        let directory = directory::change(self.department, self.post, self.role, self.user);
         Ok(PlanChange { hash, declarations, directory })
     }
 }
@@ -258,6 +271,8 @@ fn codes<'a>(kind: &str, codes: impl Iterator<Item = &'a String>) -> anyhow::Res
 
 impl AppPlan {
     fn check(&self) -> anyhow::Result<()> {
+        let is_name = !has_control(&self.name) && self.name.chars().count() <= NAME_CHARS_MAX;
+        ensure!(is_name, "its name has a control character, or is longer than {NAME_CHARS_MAX} characters");
         ensure!(self.secret.is_empty() || self.secrets.is_empty(), "give secret or secrets, not both");
         ensure!(!self.secret.is_empty() || !self.secrets.is_empty(), "it has no secret");
         ensure!(self.secrets.iter().all(|secret| !secret.is_empty()), "one of its secrets is empty");

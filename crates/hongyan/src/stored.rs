@@ -98,6 +98,8 @@ fn app(declared: &Declaration, vault: &Vault) -> anyhow::Result<App> {
         no: AppNo(declared.no),
         secrets: secrets.collect::<Result<_, _>>()?,
         code: plan.code,
+        name: plan.name,
+        enabled: plan.enabled,
         trusted: plan.trusted,
         channels: plan.channels,
         senders: plan.senders.iter().map(|sender| sender.to_lowercase()).collect(),
@@ -165,6 +167,7 @@ time_zone = "Europe/Berlin"
 retention = "30d"
 [[app]]
 code = "a"
+name = "Alarms"
 secrets = ["new", "old"]
 trusted = true
 channels = ["1003"]
@@ -176,6 +179,10 @@ broadcast = true
 require_signature = false
 receivers_max = 500
 hook_token = "hook-token-0123456789"
+[[app]]
+code = "off"
+secret = "s"
+enabled = false
 [[provider]]
 code = "p"
 kind = "capture"
@@ -203,6 +210,10 @@ default = true
         let app = setup.app("a").expect("is declared");
         let secrets: Vec<_> = app.secrets.iter().map(Secret::expose).collect();
         assert_eq!((app.code.as_str(), secrets, app.trusted), ("a", vec!["new", "old"], true));
+        assert_eq!((app.name.as_str(), app.enabled), ("Alarms", true));
+        assert!(setup.app("off").is_none(), "it may not call");
+        let off = setup.app_by_no(AppNo(2)).expect("its messages have their app still");
+        assert_eq!((off.code.as_str(), off.name.as_str(), off.enabled), ("off", "", false));
         assert_eq!(
             (&app.channels[..], &app.senders[..]),
             (&["1003".to_owned()][..], &["me@example.com".to_owned()][..])

@@ -150,7 +150,7 @@ fn meant_app(setup: &Setup, by: &Caller, code: Option<&str>) -> Result<Option<Ap
     let unknown = |code| Problem::not_found(format!("there is no app {code:?}"));
     match (by, code) {
         (Caller::Admin, None) => Ok(None),
-        (Caller::Admin, Some(code)) => Ok(Some(setup.app(code).ok_or_else(|| unknown(code))?.no)),
+        (Caller::Admin, Some(code)) => Ok(Some(setup.app_declared(code).ok_or_else(|| unknown(code))?.no)),
         (Caller::App(app), Some(code)) if code != app.code => {
             Err(Problem::bad_request("app: an app looks after its own messages only"))
         }

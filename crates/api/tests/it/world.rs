@@ -62,6 +62,8 @@ fn app(no: AppNo, code: &str) -> App {
     App {
         no,
         code: code.into(),
+        name: String::new(),
+        enabled: true,
         secrets: vec![Secret::new(format!("{code}-secret"))],
         trusted: no == TRUSTED,
         channels: vec![],

@@ -66,6 +66,8 @@ fn app(no: u32, trusted: bool) -> App {
     App {
         no: AppNo(no),
         code: format!("app{no}"),
+        name: String::new(),
+        enabled: true,
         secrets: vec![Secret::new(format!("sec{no}"))],
         trusted,
         channels: vec![],
