@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use hongyan_api::AdminToken;
 use hongyan_channels::Deps as ChannelDeps;
 use hongyan_core::{account::Role, directory::DirectoryChange, store::Store};
@@ -65,9 +65,7 @@ pub(crate) async fn plan(
 /// Whether the people and groups of a plan fit together, and to what the store has, before anything of the plan is done.
 async fn directory(store: &dyn Store, change: &DirectoryChange) -> anyhow::Result<()> {
     let report = store.directory_change(change.clone(), true, store.clock().now()).await?;
-    let faults: Vec<_> = report.faults.iter().map(ToString::to_string).collect();
-    ensure!(faults.is_empty(), "{}", faults.join("; "));
-    Ok(())
+    verify::directory(&report.faults)
 }
 
 /// Makes an account of the plan. One that is there keeps its password and what the plan leaves out.

@@ -219,14 +219,11 @@ fn on_embedded(config: Option<PathBuf>, work: impl FnOnce(&Config, &Path) -> any
 /// Reads and checks the configuration and the plan, as far as that can be done without taking the store.
 fn load(config: Option<PathBuf>, plan: Option<PathBuf>) -> anyhow::Result<(Config, Option<(Plan, String)>)> {
     let config = Config::load(config.as_deref())?;
-    Vault::check(&config.secret_file)?;
+    let vault = Vault::read(&config.secret_file)?;
     let plan = plan.as_deref().map(Plan::load).transpose()?;
-    if let Some((plan, _)) = &plan {
-        let may_hold_more = match config.store()? {
-            StorePlace::Sqlite(path) => path.exists(),
-            StorePlace::Postgres(_) => true,
-        };
-        verify::plan(plan, may_hold_more).context("in the plan")?;
+    if let Some((plan, hash)) = &plan {
+        let beside = store::beside(&config, plan)?;
+        verify::plan(plan, hash, beside, vault).context("in the plan")?;
     }
     Ok((config, plan))
 }

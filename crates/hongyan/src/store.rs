@@ -3,10 +3,16 @@
 use std::sync::Arc;
 
 use anyhow::bail;
-use hongyan_core::store::Store;
+use hongyan_core::{
+    directory::DirectoryFault,
+    store::{Declaration, Store},
+};
 use hongyan_store_postgres::{Finding, Grade, Inspected};
 
-use crate::config::{Config, StorePlace};
+use crate::{
+    config::{Config, StorePlace},
+    plan::Plan,
+};
 
 /// Opens the store. `is_unsafe`: also on a database that may lose what it has confirmed.
 ///
@@ -31,6 +37,36 @@ pub async fn inspect(config: &Config) -> anyhow::Result<String> {
         StorePlace::Sqlite(path) => Ok(hongyan_store_sqlite::inspect(path)?.to_string()),
         StorePlace::Postgres(url) => described(&hongyan_store_postgres::inspect(url).await?),
     }
+}
+
+/// What a plan would meet in the store, as far as it can be seen without taking the store.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// Whether the store may have more than is seen: a database server's is not read, nor one of an earlier version.
+    pub may_have_more: bool,
+    /// What is declared.
+    pub declared: Vec<Declaration>,
+    /// What is wrong with the plan's people and groups.
+    pub faults: Vec<DirectoryFault>,
+}
+
+/// Looks at what `plan` would meet in the store. A store that cannot be read is one that may have more: opening it says why.
+///
+/// # Errors
+/// When the configuration names no store.
+pub fn beside(config: &Config, plan: &Plan) -> anyhow::Result<Beside> {
+    let change = plan.directory();
+    let seen = match config.store()? {
+        StorePlace::Sqlite(path) => hongyan_store_sqlite::look(Some(path), &change).ok().flatten(),
+        StorePlace::Postgres(_) => None,
+    };
+    if let Some(hongyan_store_sqlite::Look { declared, faults }) = seen {
+        return Ok(Beside { may_have_more: false, declared, faults });
+    }
+    let alone = hongyan_store_sqlite::look(None, &change)?.unwrap_or_default();
+    let is_circle = |fault: &DirectoryFault| matches!(fault, DirectoryFault::Cycle(_));
+    let faults = alone.faults.into_iter().filter(is_circle).collect();
+    Ok(Beside { may_have_more: true, declared: Vec::new(), faults })
 }
 
 /// Whether there is a store yet.

@@ -107,14 +107,14 @@ impl Vault {
         Ok(Self { keys: vec![Key::new(bytes)] })
     }
 
-    /// Whether the key file, where there is one, can be read and holds keys.
+    /// The keys of the key file; `None` where there is none yet.
     ///
     /// # Errors
-    /// What is wrong with it.
-    pub fn check(path: &Path) -> anyhow::Result<()> {
+    /// When it cannot be read or holds no keys.
+    pub fn read(path: &Path) -> anyhow::Result<Option<Self>> {
         match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text).map(drop).with_context(|| format!("in the key file {}", path.display())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Ok(text) => Self::parse(&text).map(Some).with_context(|| format!("in the key file {}", path.display())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).with_context(|| format!("while reading the key file {}", path.display())),
         }
     }

@@ -1,4 +1,4 @@
-//! Whether a plan can be used, found out without a store: every provider is opened (which makes no connection) and every
+//! Whether a plan can be used, found out without taking the store: its people and groups must fit together, every provider is opened (which makes no connection) and every
 //! channel must find its providers. `check` and `serve` ask the same questions.
 
 use std::{collections::HashSet, sync::Arc};
@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use async_trait::async_trait;
 use hongyan_channels::Deps;
 use hongyan_core::{
+    directory::DirectoryFault,
     id::{Id, IdSource},
     inbox::{InboxFilter, InboxItem, InboxToken, Mark, Marked, NewItem, Which},
     setup::{Channel, ChannelKind, ProviderKind, Setup},
@@ -16,34 +17,41 @@ use hongyan_core::{
 };
 
 use crate::{
-    plan::{MessageTemplatePlan, Plan},
+    plan::{MessageTemplatePlan, Plan, applied_hash},
+    store::Beside,
     stored,
     vault::Vault,
 };
 
-/// Checks `plan`. Where a store `exists`, providers that the plan does not declare may be declared there.
+/// Checks `plan`, whose text has this hash, `beside` what the store has; `vault` has the keys of the store, where there are any yet.
+/// What the store may have and does not show is seen when the plan is applied.
 ///
 /// # Errors
 /// What is wrong, naming the thing and its key.
-pub fn plan(plan: &Plan, exists: bool) -> anyhow::Result<()> {
-    let vault = Vault::passing()?;
-    let declared: HashSet<&str> = plan.provider.iter().map(|provider| provider.code.as_str()).collect();
-    let mut known = plan.clone();
-    for channel in &plan.channel {
-        if let Some(missing) = channel.providers.iter().find(|code| !declared.contains(code.as_str())) {
-            ensure!(exists, "channel {:?}: provider {missing:?} is not declared", channel.code);
-            known.channel.retain(|other| other.code != channel.code);
-        }
+pub fn plan(plan: &Plan, hash: &str, beside: Beside, vault: Option<Vault>) -> anyhow::Result<()> {
+    let Beside { mut may_have_more, mut declared, faults } = beside;
+    if applied_hash(&declared) != Some(hash) {
+        directory(&faults)?;
     }
+    if vault.is_none() && !declared.is_empty() {
+        // A store without its keys shows nothing; a node says that they are missing.
+        (may_have_more, declared) = (true, Vec::new());
+    }
+    let vault = vault.map_or_else(Vault::passing, Ok)?;
+    let mut known = plan.clone();
+    if may_have_more {
+        let codes: HashSet<&str> = plan.provider.iter().map(|provider| provider.code.as_str()).collect();
+        known.channel.retain(|channel| channel.providers.iter().all(|code| codes.contains(code.as_str())));
+    }
+    let change = known.seal(hash.to_owned(), &vault)?;
+    let setup = stored::preview(declared, &change.declarations, &vault)?;
     let kind = |code: &str| {
-        let channel = plan.channel.iter().find(|channel| channel.code == code);
-        channel.and_then(|channel| ChannelKind::from_name(&channel.kind))
+        let planned = plan.channel.iter().find(|channel| channel.code == code);
+        let planned = planned.and_then(|channel| ChannelKind::from_name(&channel.kind));
+        planned.or_else(|| setup.channels().iter().find(|channel| channel.code == code).map(|channel| channel.kind))
     };
-    // What a channel of the store is, is seen when the plan is applied.
     let are_known = |template: &&MessageTemplatePlan| template.content.keys().all(|code| kind(code).is_some());
-    templates(plan.template.iter().filter(|template| !exists || are_known(template)), kind)?;
-    let change = known.seal(String::new(), &vault)?;
-    let setup = stored::preview(Vec::new(), &change.declarations, &vault)?;
+    templates(plan.template.iter().filter(|template| !may_have_more || are_known(template)), kind)?;
     let deps = Deps {
         captures: Arc::new(Nowhere),
         inboxes: Arc::new(Nowhere),
@@ -54,6 +62,16 @@ pub fn plan(plan: &Plan, exists: bool) -> anyhow::Result<()> {
         sealer: Arc::new(vault),
     };
     providers(&setup, &deps)
+}
+
+/// Refuses people and groups that do not fit together.
+///
+/// # Errors
+/// Every fault, in words.
+pub fn directory(faults: &[DirectoryFault]) -> anyhow::Result<()> {
+    let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+    ensure!(faults.is_empty(), "{}", faults.join("; "));
+    Ok(())
 }
 
 /// Opens every provider of `setup`, as the node will, and looks whether channels have providers that can serve them.
@@ -191,6 +209,16 @@ impl AccessTokens for Nowhere {
 mod tests {
     use super::*;
 
+    /// Beside a store that has nothing.
+    fn alone(read: &Plan) -> anyhow::Result<()> {
+        plan(read, "", Beside::default(), None)
+    }
+
+    /// Beside a store that shows nothing.
+    fn beside_more(read: &Plan) -> anyhow::Result<()> {
+        plan(read, "", Beside { may_have_more: true, ..Beside::default() }, None)
+    }
+
     /// A plan with two official accounts and these lists of a channel's providers.
     fn checked(channels: &[&str]) -> Result<(), String> {
         let provider = |code: &str| {
@@ -203,7 +231,7 @@ mod tests {
             text += &format!("[[channel]]\ncode = \"w{n}\"\nkind = \"wechat\"\nproviders = {providers}\n");
         }
         let read = Plan::parse(&text).expect("a plan");
-        plan(&read, false).map_err(|error| error.to_string())
+        alone(&read).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -211,7 +239,7 @@ mod tests {
         let checked = |kind: &str, provider: &str| {
             let provider = format!("[[provider]]\ncode = \"p\"\nkind = \"{provider}\"\n");
             let channel = format!("[[channel]]\ncode = \"c\"\nkind = \"{kind}\"\nproviders = [\"p\"]\n");
-            plan(&Plan::parse(&format!("{provider}{channel}"))?, false)
+            alone(&Plan::parse(&format!("{provider}{channel}"))?)
         };
         for kind in ["inbox", "robot", "webhook", "mail"] {
             for provider in ["capture", "test"] {
@@ -246,10 +274,10 @@ mod tests {
             let channel = "[[provider]]\ncode = \"c\"\nkind = \"capture\"\n[[channel]]\ncode = \"m\"\nkind = \"mail\"\nproviders = [\"c\"]\n";
             Plan::parse(&(template + channel)).expect("a plan")
         };
-        let error = plan(&read("x"), false).expect_err("refused");
+        let error = alone(&read("x")).expect_err("refused");
         assert!(format!("{error:#}").contains("template \"T\": channel \"x\" is not declared"), "{error:#}");
-        assert!(plan(&read("x"), true).is_ok(), "the store may have it");
-        let error = plan(&read("m"), true).expect_err("refused");
+        assert!(beside_more(&read("x")).is_ok(), "the store may have it");
+        let error = beside_more(&read("m")).expect_err("refused");
         assert!(format!("{error:#}").contains("channel \"m\" is of kind mail: sign"), "{error:#}");
     }
 }

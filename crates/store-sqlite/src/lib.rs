@@ -18,6 +18,7 @@
 //! | `accounts`, `history` | accounts, tokens and followers, and what accounts have sent, as they are looked up |
 //! | `directory`, `inbox` | people and what they belong to, and what they find in their inbox, as it is looked up |
 //! | `backup`, `restore`, `held_rest`, `review` | how a copy is made beside a node, how it comes back, what is held because of it |
+//! | `look` | what a plan would meet in it |
 //! | `source` | what is in it, for a move to another store |
 //! | `checkpoint` | how the write-ahead log stays short |
 //! | `row`, `audience`, `trouble` | rows, stored audiences and errors, from and to SQL |
@@ -31,6 +32,7 @@ mod held;
 mod held_rest;
 mod history;
 mod inbox;
+mod look;
 mod memory;
 mod open;
 mod operation;
@@ -51,6 +53,7 @@ mod windows;
 mod writer;
 
 pub use backup::{BackupError, Holdings, backup};
+pub use look::{Look, look};
 pub use open::{Inspected, OpenError, Options, inspect, open};
 pub use restore::{Restore, RestoreError};
 pub use review::{HeldMessage, review};

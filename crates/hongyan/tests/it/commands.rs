@@ -82,6 +82,12 @@ fn check_tells_valid_from_invalid_from_unreachable() {
     home.write("role.toml", "[[account]]\nname = \"a\"\nrole = \"root\"");
     home.write("nobody.toml", "[[account]]\npassword = \"123\"");
     home.write("empty.toml", "[[account]]\nname = \"a\"\npassword = \"\"");
+    home.write(
+        "circle.toml",
+        "[[department]]\ncode = \"A\"\nparent = \"B\"\n[[department]]\ncode = \"B\"\nparent = \"A\"",
+    );
+    home.write("stranger.toml", "[[user]]\ncode = \"z\"\ndepartments = [\"D9\"]");
+    home.write("template.toml", "[[template]]\ncode = \"T\"\n[template.content.\"77\"]\ncontent = \"c\"");
     home.write("token.conf", "store = \"sqlite:hongyan.db\"\nadmin_token = \"short\"");
     home.write("empty.key", "");
     home.write("key.conf", "store = \"sqlite:hongyan.db\"\nsecret_file = \"empty.key\"");
@@ -97,6 +103,9 @@ fn check_tells_valid_from_invalid_from_unreachable() {
         ("typo.conf", "good.toml", 2, "line 2"),
         ("foreign.conf", "good.toml", 1, "foreign.db"),
         ("ok.conf", "nowhere.toml", 2, "provider \"x\" is not declared"),
+        ("ok.conf", "circle.toml", 2, "department \"A\" would lie below itself"),
+        ("ok.conf", "stranger.toml", 2, "belongs to the department \"D9\", which does not exist"),
+        ("ok.conf", "template.toml", 2, "channel \"77\" is not declared"),
         ("ok.conf", "dkim.toml", 2, "provider \"main\""),
         ("ok.conf", "helo.toml", 2, "helo"),
         ("ok.conf", "rate.toml", 2, "rate"),
@@ -122,6 +131,50 @@ fn check_tells_valid_from_invalid_from_unreachable() {
         assert!(stderr(&output).contains(words), "{config} {plan}: {}", stderr(&output));
     }
     assert!(!home.path("hongyan.db").exists(), "check makes nothing");
+}
+
+/// What `check` and `serve` say of a plan that leans on what the store has, beside a store that has `plan("", CAPTURE)`.
+#[test]
+fn check_sees_what_the_store_has_and_refuses_what_serve_would() {
+    let home = Home::new();
+    let team =
+        "[[department]]\ncode = \"HQ\"\n[[department]]\ncode = \"RD\"\nparent = \"HQ\"\n[[post]]\ncode = \"P\"\n";
+    let first = plan("", CAPTURE) + team;
+    let server = home.start(&first);
+    let config = home.path("hongyan.toml").display().to_string();
+    let user = |groups: &str| format!("[[user]]\ncode = \"z\"\n{groups}\n");
+    let channel =
+        |provider: &str| format!("[[channel]]\ncode = \"9\"\nkind = \"mail\"\nproviders = [\"{provider}\"]\n");
+    let template =
+        |channel: &str| format!("[[template]]\ncode = \"T\"\n[template.content.\"{channel}\"]\ncontent = \"c\"\n");
+    let above = |code: &str, parent: &str| format!("[[department]]\ncode = \"{code}\"\nparent = \"{parent}\"\n");
+    let wrong = [
+        (above("A", "B") + &above("B", "A"), "department \"A\" would lie below itself"),
+        (above("HQ", "RD"), "department \"HQ\" would lie below itself"),
+        (above("A", "D9"), "department \"A\" lies below \"D9\", which does not exist"),
+        (user("departments = [\"D9\"]"), "user \"z\" belongs to the department \"D9\", which does not exist"),
+        (user("posts = [\"P9\"]"), "user \"z\" belongs to the post \"P9\", which does not exist"),
+        (user("roles = [\"P\"]"), "user \"z\" belongs to the role \"P\", which does not exist"),
+        (template("77"), "template \"T\": channel \"77\" is not declared"),
+        (channel("nobody"), "provider \"nobody\" is not declared"),
+    ];
+    let right = user("departments = [\"RD\"]\nposts = [\"P\"]") + &channel("main") + &template("9") + &above("A", "RD");
+    let right = home.write("right.toml", &right).display().to_string();
+    let says = |command: &str, plan: &str| run(&home, &[command, "--config", &config, "--plan", plan]);
+    // Beside a running node, and beside none.
+    let output = says("check", &right);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(server.terminate().success());
+    let output = says("check", &right);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    for (text, words) in wrong {
+        let plan = home.write("wrong.toml", &text).display().to_string();
+        for command in ["check", "serve"] {
+            let output = says(command, &plan);
+            assert_eq!(output.status.code(), Some(2), "{command} {text}: {}", stderr(&output));
+            assert!(stderr(&output).contains(words), "{command} {text}: {}", stderr(&output));
+        }
+    }
 }
 
 #[test]
