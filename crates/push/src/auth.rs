@@ -19,8 +19,9 @@ use crate::{
 
 /// Characters of an app's code.
 const CODE_CHARS_MAX: usize = 128;
-/// A nonce counts once in this time, which is as long as any time stamp is good for.
-const ONCE: Cap = Cap { most: 1, span: Duration::from_secs(600) };
+/// A nonce counts once in this time, which is longer than any time stamp is good for: one of 300 s ahead is to the end of the 600th
+/// second.
+const ONCE: Cap = Cap { most: 1, span: Duration::from_secs(601) };
 
 /// The app that calls, if it may; that counts against its rate.
 pub(crate) async fn admit(intake: &Intake, call: &Call<'_>) -> Result<Arc<App>, Problem> {

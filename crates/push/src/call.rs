@@ -24,7 +24,8 @@ impl<'a> Call<'a> {
         // Some programs write a mark in front of UTF-8.
         match Json::parse(text.strip_prefix('\u{feff}').unwrap_or(text)) {
             Ok(body @ Json::Dict(_)) => Ok(Self { route, parts, bytes, body }),
-            _ => Err(Problem::NotJson),
+            Ok(_) => Err(Problem::NotJson),
+            Err(error) => Err(unread(&error)),
         }
     }
 
@@ -49,4 +50,15 @@ impl<'a> Call<'a> {
         fingerprint.copy_from_slice(hash.finish().as_ref());
         Ok(Some(Idempotency { key: key.to_owned(), fingerprint }))
     }
+}
+
+/// What is wrong with a body: which limit it is over, or that it is no JSON. The reader tells these apart by their words alone.
+fn unread(error: &serde_json::Error) -> Problem {
+    let said = error.to_string();
+    let limits = [
+        ("nested too deeply", Problem::Deep),
+        ("too many values", Problem::Wide),
+        ("number out of range", Problem::OutOfRange),
+    ];
+    limits.into_iter().find(|(words, _)| said.starts_with(words)).map_or(Problem::NotJson, |(_, problem)| problem)
 }

@@ -1,9 +1,10 @@
-//! Which channel a key means (row 16): the one with this code, else the one with this number. Whether the app may use it, and
+//! Which channel a key means (row 16): the one with this code, else the one with this number, which has
+//! no zeros in front. Whether the app may use it, and
 //! whether it is in use (rows 3 and 20).
 
 use std::sync::Arc;
 
-use hongyan_core::setup::{App, Channel, ChannelNo, Setup};
+use hongyan_core::setup::{App, Channel, ChannelKind, ChannelNo, Setup};
 
 use crate::problem::Problem;
 
@@ -12,7 +13,7 @@ pub(crate) fn named<'s>(setup: &'s Setup, key: &str) -> Result<&'s Arc<Channel>,
     let key = key.trim();
     let by_code = setup.channels().iter().find(|channel| channel.code == key);
     let by_number = || {
-        let no = key.parse().ok().filter(|_| key.bytes().all(|byte| byte.is_ascii_digit()))?;
+        let no = key.parse().ok().filter(|_| key.bytes().all(|byte| byte.is_ascii_digit()) && !key.starts_with('0'))?;
         setup.channel(ChannelNo(no))
     };
     by_code.or_else(by_number).ok_or_else(|| Problem::UnknownChannel(key.to_owned()))
@@ -27,4 +28,9 @@ pub(crate) fn usable<'s>(channel: &'s Arc<Channel>, app: &App) -> Result<&'s Arc
         return Err(Problem::ChannelDisabled(channel.code.clone()));
     }
     Ok(channel)
+}
+
+/// Whether people have addresses on channels of this kind. Robots and webhooks speak to a place, not to a person.
+pub(crate) const fn reaches_people(kind: ChannelKind) -> bool {
+    !matches!(kind, ChannelKind::Robot | ChannelKind::Webhook)
 }

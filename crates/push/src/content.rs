@@ -33,8 +33,7 @@ impl Speaker<'_> {
         let members = fields::object(value, place)?.ok_or_else(|| Problem::must(place, "JSON对象"))?;
         match channel.kind {
             ChannelKind::Webhook => {
-                let object: Map<String, Value> =
-                    members.iter().map(|(name, value)| (name.to_string(), plain(value))).collect();
+                let object = plain_members(members, place)?;
                 let size = serde_json::to_vec(&object).map_or(0, |json| json.len());
                 fields::sized(size, limits::OBJECT_BYTES_MAX, place)?;
                 Ok(Draft::Object(object))
@@ -60,7 +59,7 @@ impl Speaker<'_> {
         let said = |content: String| fields::said(content, &content_place);
         match channel.kind {
             ChannelKind::Mail => {
-                let subject = if title.is_empty() { self.app.code.clone() } else { title };
+                let subject = if title.is_empty() { self.app.shown_name().to_owned() } else { title };
                 let body = Body::Html(said(filled.content)?);
                 Ok(Draft::Mails(MailDraft { from: None, subject, body, attachments: Vec::new() }))
             }
@@ -128,16 +127,20 @@ fn form(value: &Json<'_>, place: &Place<'_>) -> Result<Draft, Problem> {
     Ok(Draft::Form(form))
 }
 
+fn plain_members(members: &fields::Members<'_>, place: &Place<'_>) -> Result<Map<String, Value>, Problem> {
+    members.iter().map(|(name, value)| Ok((name.to_string(), plain(value, &place.at(name))?))).collect()
+}
+
 /// A value as it is handed on.
-fn plain(value: &Json<'_>) -> Value {
-    match value {
+fn plain(value: &Json<'_>, place: &Place<'_>) -> Result<Value, Problem> {
+    Ok(match value {
         Json::Null => Value::Null,
         Json::Bool(value) => (*value).into(),
         Json::Int(number) => (*number).into(),
         Json::Big(number) => (*number).into(),
-        Json::Float(number) => (*number).into(),
+        Json::Float(number) => fields::exact(*number, place)?.into(),
         Json::Text(text) => text.clone().into_owned().into(),
-        Json::List(items) => items.iter().map(plain).collect(),
-        Json::Dict(members) => members.iter().map(|(name, value)| (name.to_string(), plain(value))).collect(),
-    }
+        Json::List(items) => Value::Array(items.iter().map(|item| plain(item, place)).collect::<Result<_, Problem>>()?),
+        Json::Dict(members) => Value::Object(plain_members(members, place)?),
+    })
 }

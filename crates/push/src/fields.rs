@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use hongyan_core::text;
 use hongyan_intake::wire::Json;
 
-use crate::{place::Place, problem::Problem};
+use crate::{
+    place::{Place, shown},
+    problem::Problem,
+};
 
 /// A text, or nothing where it is null or not there.
 pub(crate) fn text<'j>(value: &'j Json<'_>, place: &Place<'_>) -> Result<Option<&'j str>, Problem> {
@@ -76,6 +79,14 @@ pub(crate) fn sized(bytes: usize, most: usize, place: &Place<'_>) -> Result<(), 
     if bytes > most { Err(Problem::Large(place.to_string(), most)) } else { Ok(()) }
 }
 
+/// Above this not every whole number is one of a float's, and what was written is not what was read.
+const WHOLE_MAX: f64 = 9_007_199_254_740_991.0;
+
+/// Refuses what cannot be told from other numbers that a caller could have written.
+pub(crate) fn exact(number: f64, place: &Place<'_>) -> Result<f64, Problem> {
+    if number.abs() > WHOLE_MAX { Err(Problem::Inexact(place.to_string())) } else { Ok(number) }
+}
+
 /// The members of an object, in the caller's order.
 pub(crate) type Members<'a> = [(Cow<'a, str>, Json<'a>)];
 
@@ -88,29 +99,35 @@ pub(crate) fn object<'j, 'a>(value: &'j Json<'a>, place: &Place<'_>) -> Result<O
     }
 }
 
-/// A list of names, or a single one (row 15), each once, in their order. Blank ones are left out. What is left of `room` for
-/// receivers becomes less by all that are there.
-pub(crate) fn names(value: &Json<'_>, place: &Place<'_>, most: usize, room: &mut Room) -> Result<Vec<String>, Problem> {
+/// The names of a list.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// Those that are names, each once, in their order.
+    pub(crate) good: Vec<String>,
+    /// Those that can be nobody's, too long or with control characters, as they can be shown.
+    pub(crate) odd: Vec<String>,
+}
+
+/// A list of names, or a single one (row 15). Blank ones are left out. What is left of `room` for receivers becomes less by all that
+/// are there. One that can be nobody's name fails alone (row 14), what is of another type is a mistake of the program.
+pub(crate) fn names(value: &Json<'_>, place: &Place<'_>, most: usize, room: &mut Room) -> Result<Names, Problem> {
     let items = match value {
-        Json::Null => return Ok(Vec::new()),
+        Json::Null => return Ok(Names::default()),
         Json::List(items) => items.as_slice(),
         Json::Text(_) | Json::Int(_) | Json::Big(_) => std::slice::from_ref(value),
         _ => return Err(Problem::must(place, "字符串数组")),
     };
     room.take(items.len())?;
-    let (mut names, mut seen) = (Vec::with_capacity(items.len()), std::collections::HashSet::new());
+    let (mut names, mut seen) = (Names::default(), std::collections::HashSet::new());
     for item in items {
         if *item == Json::Null {
             return Err(Problem::must(place, "字符串数组"));
         }
-        let name = name(item, place, most).map_err(|problem| match problem {
-            Problem::Must(..) => Problem::must(place, "字符串数组"),
-            other => other,
-        })?;
-        if let Some(name) = name
-            && seen.insert(name.clone())
-        {
-            names.push(name.into_owned());
+        match (name(item, place, most), item) {
+            (Ok(Some(name)), _) if seen.insert(name.clone()) => names.good.push(name.into_owned()),
+            (Ok(_), _) => {}
+            (Err(_), Json::Text(text)) => names.odd.push(shown(text.trim())),
+            (Err(_), _) => return Err(Problem::must(place, "字符串数组")),
         }
     }
     Ok(names)
@@ -159,19 +176,19 @@ mod tests {
             ("[null]", Err("参数有误：x应为字符串数组")),
             ("[1.5]", Err("参数有误：x应为字符串数组")),
             ("[[]]", Err("参数有误：x应为字符串数组")),
-            (r#"["a\u0000b"]"#, Err("参数有误：x含有控制字符")),
             (r#"["a", "b", "c", "d", "e"]"#, Err("参数有误：接收目标超过4个")),
         ] {
             let read = super::names(&of(json), &PLACE, 20, &mut Room::new(4));
-            let read = read.map_err(|problem| problem.msg());
+            let read = read.map(|names| names.good).map_err(|problem| problem.msg());
             assert_eq!(
                 read,
                 names.map(|n| n.iter().map(|n| (*n).to_owned()).collect()).map_err(str::to_owned),
                 "{json}"
             );
         }
-        let long = super::names(&of(r#"["012345678901234567890"]"#), &PLACE, 20, &mut Room::new(4));
-        assert_eq!(long, Err(Problem::Long("x".into(), 20)));
+        let odd = super::names(&of(r#"["a", "012345678901234567890", "a\u0000b"]"#), &PLACE, 20, &mut Room::new(4));
+        let odd = odd.expect("the others are named");
+        assert_eq!((odd.good, odd.odd), (vec!["a".to_owned()], vec!["012345678901234567890".into(), "a?b".into()]));
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(crate) fn scalar(value: &Json<'_>, place: &Place<'_>) -> Result<Option<Strin
         Json::Bool(value) => value.to_string(),
         Json::Int(number) => number.to_string(),
         Json::Big(number) => number.to_string(),
-        Json::Float(number) => number.to_string(),
+        Json::Float(number) => fields::exact(*number, place)?.to_string(),
         Json::Text(value) => text::clean_content(value.clone().into_owned()),
         Json::List(_) | Json::Dict(_) => return Err(Problem::must(place, SCALAR)),
     };
@@ -101,6 +101,14 @@ mod tests {
         for json in [r#"{"a": {}}"#, r#"{"a": []}"#, r#"{"a": null}"#] {
             assert_eq!(read(json), Err(Problem::Must("paramData.a".into(), SCALAR)), "{json}");
         }
+        for big in ["12345678901234567890123", "-9223372036854775809", "1e22", "9007199254740993.0"] {
+            let read = read(&format!(r#"{{"n": {big}}}"#));
+            assert_eq!(read, Err(Problem::Inexact("paramData.n".into())), "{big}");
+        }
+        let kept =
+            read(r#"{"n": 0.1, "m": -9223372036854775808, "k": 1e3, "t": "12345678901234567890123"}"#).expect("values");
+        let kept: Vec<_> = kept.order.iter().map(|name| kept.values[name].as_str()).collect();
+        assert_eq!(kept, ["0.1", "-9223372036854775808", "1000", "12345678901234567890123"]);
         let half = "x".repeat(limits::TEXT_BYTES_MAX / 2);
         assert!(read(&format!(r#"{{"a": "{half}"}}"#)).is_ok());
         let both = read(&format!(r#"{{"a": "{half}", "b": "{half}"}}"#));

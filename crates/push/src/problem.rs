@@ -1,7 +1,7 @@
 //! Everything that can be wrong with a request, with the code and the words of its reply, in one table (decision 1, rows 2, 3
 //! and 5). Words are Chinese, as the document's.
 
-use hongyan_core::store::StoreError;
+use hongyan_core::{limits, store::StoreError};
 use hongyan_intake::Refusal;
 
 use crate::place::{Place, shown};
@@ -14,6 +14,14 @@ const MSG_CHARS_MAX: usize = 100;
 pub(crate) enum Problem {
     /// The body is no JSON object.
     NotJson,
+    /// The body is nested more deeply than any may be.
+    Deep,
+    /// The body has more values than any may have.
+    Wide,
+    /// The body has a number that no program holds.
+    OutOfRange,
+    /// A field has a number that cannot be kept as it was written.
+    Inexact(String),
     /// A field that must be there is not.
     Missing(String),
     /// A field is of another form than this.
@@ -121,6 +129,10 @@ impl Problem {
     pub(crate) const fn code(&self) -> u16 {
         match self {
             Self::NotJson
+            | Self::Deep
+            | Self::Wide
+            | Self::OutOfRange
+            | Self::Inexact(_)
             | Self::Missing(_)
             | Self::Must(..)
             | Self::Empty(_)
@@ -158,6 +170,10 @@ impl Problem {
     pub(crate) fn msg(&self) -> String {
         let said = match self {
             Self::NotJson => "请求体不是有效的JSON对象".to_owned(),
+            Self::Deep => format!("请求体嵌套超过{}层", limits::JSON_DEPTH_MAX),
+            Self::Wide => format!("请求体超过{}个值", limits::JSON_VALUES_MAX),
+            Self::OutOfRange => "请求体中有超出范围的数字".to_owned(),
+            Self::Inexact(field) => format!("{field}的数字过大，无法精确保留，请改用字符串"),
             Self::Missing(field) => format!("缺少{field}"),
             Self::Must(field, be) => format!("{field}应为{be}"),
             Self::Empty(field) => format!("{field}不能为空"),

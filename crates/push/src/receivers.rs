@@ -1,6 +1,6 @@
 //! Whom a request means (decision 2, rows 9 to 20): everyone, people of the directory, or accounts by channel.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use hongyan_core::{
     limits,
@@ -12,9 +12,10 @@ use hongyan_intake::wire::Json;
 use crate::{
     call::Call,
     channels,
-    fields::{self, Members, Room},
+    fields::{self, Members, Names, Room},
     place::Place,
     problem::Problem,
+    reply::Invalid,
 };
 
 const DATA: Place<'static> = Place::top("receiverData");
@@ -39,17 +40,27 @@ pub(crate) struct Accounts {
 }
 
 impl Receivers {
-    /// Those of a call of `app`.
-    pub(crate) fn read(call: &Call<'_>, setup: &Setup, app: &App) -> Result<Self, Problem> {
+    /// Those of a call of `app`. What is named and can be nobody is `invalid`, unless nobody is left (row 14).
+    pub(crate) fn read(call: &Call<'_>, setup: &Setup, app: &App, invalid: &mut Invalid) -> Result<Self, Problem> {
         let place = Place::top("receiverType");
         let kind = fields::text(call.get("receiverType"), &place)?.ok_or_else(|| Problem::missing(&place))?;
         let mut room = Room::new(app.receivers_max.unwrap_or(limits::PEOPLE_NAMED_MAX));
         match kind.trim() {
             "all" if app.broadcast => Ok(Self::People(People { everyone: true, ..People::default() })),
             "all" => Err(Problem::NoBroadcast),
-            "specified" => people(call.get("receiverData"), setup.settings.push_below, &mut room).map(Self::People),
-            "custom" => accounts(call.get("receiverData"), setup, &mut room).map(Self::Accounts),
+            "specified" => {
+                people(call.get("receiverData"), setup.settings.push_below, &mut room, invalid).map(Self::People)
+            }
+            "custom" => accounts(call.get("receiverData"), setup, &mut room, invalid).map(Self::Accounts),
             _ => Err(Problem::must(&place, "all、specified或custom")),
+        }
+    }
+
+    /// The channels that the caller chose by naming accounts on them; `None` where people are meant, who are on all.
+    pub(crate) fn channels(&self) -> Option<HashSet<ChannelNo>> {
+        match self {
+            Self::People(_) => None,
+            Self::Accounts(accounts) => Some(accounts.iter().map(|accounts| accounts.channel).collect()),
         }
     }
 }
@@ -60,9 +71,13 @@ fn data<'j, 'a>(value: &'j Json<'a>) -> Result<&'j Members<'a>, Problem> {
 }
 
 /// The union of whoever is named (row 12); other members are ignored (row 47).
-fn people(value: &Json<'_>, with_below: bool, room: &mut Room) -> Result<People, Problem> {
+fn people(value: &Json<'_>, with_below: bool, room: &mut Room, invalid: &mut Invalid) -> Result<People, Problem> {
     data(value)?;
-    let mut names = |name, most| fields::names(value.get(name), &DATA.at(name), most, room);
+    let mut names = |name: &'static str, most| -> Result<Vec<String>, Problem> {
+        let Names { good, odd } = fields::names(value.get(name), &DATA.at(name), most, room)?;
+        invalid.tell(name, odd);
+        Ok(good)
+    };
     let people = People {
         everyone: false,
         users: names("user", limits::USER_CODE_BYTES_MAX)?,
@@ -73,17 +88,23 @@ fn people(value: &Json<'_>, with_below: bool, room: &mut Room) -> Result<People,
     };
     let is_nobody =
         [&people.users, &people.departments, &people.posts, &people.roles].iter().all(|kind| kind.is_empty());
-    if is_nobody { Err(Problem::empty(&DATA)) } else { Ok(people) }
+    if is_nobody { Err(nobody(invalid)) } else { Ok(people) }
+}
+
+/// Why there is nobody: nobody is named, or nobody who could be anyone.
+fn nobody(invalid: &Invalid) -> Problem {
+    if invalid.is_empty() { Problem::empty(&DATA) } else { Problem::Nobody }
 }
 
 /// Accounts by channel. A channel without any is as good as not there.
-fn accounts(value: &Json<'_>, setup: &Setup, room: &mut Room) -> Result<Vec<Accounts>, Problem> {
+fn accounts(value: &Json<'_>, setup: &Setup, room: &mut Room, invalid: &mut Invalid) -> Result<Vec<Accounts>, Problem> {
     let mut all: Vec<Accounts> = Vec::new();
     let mut places: HashMap<ChannelNo, usize> = HashMap::new();
     for (key, value) in data(value)? {
         let channel = channels::named(setup, key)?.no;
-        let names = fields::names(value, &DATA.at(key), limits::ADDRESS_BYTES_MAX, room)?;
-        let accounts = Accounts { key: key.to_string(), channel, names };
+        let Names { good, odd } = fields::names(value, &DATA.at(key), limits::ADDRESS_BYTES_MAX, room)?;
+        invalid.tell(key, odd);
+        let accounts = Accounts { key: key.to_string(), channel, names: good };
         match places.get(&channel).map(|at| &mut all[*at]) {
             Some(first) if first.key == accounts.key => *first = accounts,
             Some(first) => return Err(Problem::ChannelTwice(first.key.clone())),
@@ -94,5 +115,5 @@ fn accounts(value: &Json<'_>, setup: &Setup, room: &mut Room) -> Result<Vec<Acco
         }
     }
     all.retain(|accounts| !accounts.names.is_empty());
-    if all.is_empty() { Err(Problem::empty(&DATA)) } else { Ok(all) }
+    if all.is_empty() { Err(nobody(invalid)) } else { Ok(all) }
 }

@@ -1,6 +1,8 @@
 //! What callers are answered (decision 1): `code`, a number, `msg`, and where it was accepted `msgId`; HTTP 200 with the code in
 //! the body, except where there is no handler or the body was not read.
 
+use std::collections::BTreeMap;
+
 use axum::{
     body::Body,
     http::{HeaderValue, StatusCode, header},
@@ -19,6 +21,30 @@ pub(crate) struct Accepted {
     pub(crate) message: Id,
     /// Who was named and gets nothing, by the names under which the caller named them (row 14).
     pub(crate) invalid: Map<String, Value>,
+}
+
+/// Who or what was named and gets nothing, while a request is read, by the names under which the caller named them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Invalid(BTreeMap<String, Vec<String>>);
+
+impl Invalid {
+    /// Adds to those under a name.
+    pub(crate) fn tell(&mut self, name: &str, more: Vec<String>) {
+        if !more.is_empty() {
+            self.0.entry(name.to_owned()).or_default().extend(more);
+        }
+    }
+
+    /// Whether nothing is to be told.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl From<Invalid> for Map<String, Value> {
+    fn from(invalid: Invalid) -> Self {
+        invalid.0.into_iter().map(|(name, values)| (name, values.into())).collect()
+    }
 }
 
 /// An answer.

@@ -12,7 +12,6 @@ use hongyan_intake::{
     Intake, Post, PostPart, PostTo,
     wire::{Held, Json},
 };
-use serde_json::{Map, Value};
 
 use crate::{
     accounts::Known,
@@ -25,7 +24,7 @@ use crate::{
     place::Place,
     problem::Problem,
     receivers::{Accounts, Receivers},
-    reply::Accepted,
+    reply::{Accepted, Invalid},
     route::Route,
     template,
 };
@@ -45,7 +44,7 @@ pub(crate) struct Order {
     envelope: Envelope,
     to: To,
     /// What the caller is told besides.
-    invalid: Map<String, Value>,
+    invalid: Invalid,
 }
 
 /// Who gets what.
@@ -66,23 +65,31 @@ impl Order {
     ) -> Result<Self, Problem> {
         let setup = intake.setup().get();
         let speaker = Speaker { setup: &setup, app: &app };
-        let receivers = Receivers::read(call, &setup, &app)?;
+        let mut invalid = Invalid::default();
+        let receivers = Receivers::read(call, &setup, &app, &mut invalid)?;
         let template = match call.route {
             Route::Channel => None,
             Route::Template => Some(template::named(&speaker, call)?),
         };
         let parts = match &template {
             None => parts(&speaker, call)?,
-            Some(template) => template::parts(&speaker, call, template)?,
+            Some(template) => template::parts(&speaker, call, template, receivers.channels().as_ref())?,
         };
-        let mut invalid = Map::new();
         let to = match receivers {
-            Receivers::People(people) => To::People(parts, people),
+            Receivers::People(people) => {
+                let nowhere = |part: &&Part| !channels::reaches_people(part.channel.kind);
+                let unheard: Vec<String> = parts.iter().filter(nowhere).map(|part| part.key.clone()).collect();
+                if unheard.len() == parts.len() {
+                    return Err(Problem::Nobody);
+                }
+                invalid.tell(UNHEARD, unheard);
+                To::People(parts, people)
+            }
             Receivers::Accounts(accounts) => {
                 let (both, unheard) = matched(parts, accounts)?;
                 // The channels of a template that a caller leaves out are left out on purpose (row 38).
                 if template.is_none() && !unheard.is_empty() {
-                    invalid.insert(UNHEARD.to_owned(), unheard.into());
+                    invalid.tell(UNHEARD, unheard);
                 }
                 To::Accounts(both)
             }
@@ -97,7 +104,7 @@ impl Order {
         let Self { route, app, client, key, envelope, to, mut invalid } = self;
         let (parts, to) = match to {
             To::People(parts, people) => {
-                invalid.extend(unknown(intake, &people).await?);
+                unknown(intake, &people, &mut invalid).await?;
                 (parts, PostTo::People(people))
             }
             To::Accounts(both) => {
@@ -124,7 +131,7 @@ impl Order {
         // From here on it counts among what waits for the store.
         drop(room);
         let posted = intake.post(post).await?;
-        Ok(answers.keep(app.no, key, Accepted { message: posted.message, invalid }).await)
+        Ok(answers.keep(app.no, key, Accepted { message: posted.message, invalid: invalid.into() }).await)
     }
 }
 
@@ -173,32 +180,31 @@ fn matched(parts: Vec<Part>, accounts: Vec<Accounts>) -> Result<(Addressed, Vec<
 }
 
 /// Row 14: who is named and not known, by the members of `receiverData`. Everyone is whoever there is when it is sent.
-async fn unknown(intake: &Intake, people: &People) -> Result<Map<String, Value>, Problem> {
+async fn unknown(intake: &Intake, people: &People, invalid: &mut Invalid) -> Result<(), Problem> {
     if people.everyone {
-        return Ok(Map::new());
+        return Ok(());
     }
     let found = intake.look_up(people).await?;
     if !found.anybody {
         return Err(Problem::Nobody);
     }
-    let mut lists = [("user", found.unknown_users), ("dept", vec![]), ("post", vec![]), ("role", vec![])];
+    invalid.tell("user", found.unknown_users);
     for (kind, code) in found.unknown_groups {
-        let at = match kind {
-            GroupKind::Department => 1,
-            GroupKind::Post => 2,
-            GroupKind::Role => 3,
+        let name = match kind {
+            GroupKind::Department => "dept",
+            GroupKind::Post => "post",
+            GroupKind::Role => "role",
         };
-        lists[at].1.push(code);
+        invalid.tell(name, vec![code]);
     }
-    let lists = lists.into_iter().filter(|(_, codes)| !codes.is_empty());
-    Ok(lists.map(|(name, codes)| (name.to_owned(), codes.into())).collect())
+    Ok(())
 }
 
 /// Row 17: where the accounts are reached; those who are nowhere are told under the channel's key.
 async fn resolved(
     intake: &Intake,
     both: Addressed,
-    invalid: &mut Map<String, Value>,
+    invalid: &mut Invalid,
 ) -> Result<(Vec<Part>, Vec<Vec<Addressee>>), Problem> {
     let lists = both.iter().map(|(part, accounts)| (&*part.channel, accounts.names.as_slice()));
     let known = Known::of(intake, lists).await?;
@@ -206,10 +212,7 @@ async fn resolved(
     for (part, accounts) in both {
         let addressees = known.resolve(part.channel.kind, accounts.names);
         let nowhere = addressees.iter().filter(|addressee| addressee.skipped.is_some());
-        let nowhere: Vec<Value> = nowhere.map(|addressee| addressee.recipient.clone().into()).collect();
-        if !nowhere.is_empty() {
-            invalid.insert(accounts.key, nowhere.into());
-        }
+        invalid.tell(&accounts.key, nowhere.map(|addressee| addressee.recipient.clone()).collect());
         parts.push(part);
         all.push(addressees);
     }

@@ -48,7 +48,7 @@ fn written(text: &str, zone: &str) -> Option<Timestamp> {
         return milliseconds(number);
     }
     // A day alone is no time, and the name of a zone would not be looked at.
-    if !text.contains(':') || text.contains('[') {
+    if !text.contains(':') || text.contains('[') || !is_on_the_clock(text) {
         return None;
     }
     let at = match text.parse::<jiff::Timestamp>() {
@@ -66,6 +66,20 @@ fn written(text: &str, zone: &str) -> Option<Timestamp> {
     Some(Timestamp::from_ms(at.as_millisecond()))
 }
 
+/// The furthest that a zone is from UTC, either way (ISO 8601 has no bound, the zones that there are keep far within this): `hhmmss`.
+const OFFSET_MAX: u32 = 18_00_00;
+
+/// Whether what stands behind the day is a time that every clock shows, which a leap second (second 60) is not, and its offset one
+/// that a zone can have. The rest of its form is looked at elsewhere.
+fn is_on_the_clock(text: &str) -> bool {
+    let digits = |part: &str| part.chars().filter(char::is_ascii_digit).collect::<String>();
+    let time = text.split_once(['T', 't', ' ']).map_or("", |(_, time)| time);
+    let (clock, offset) = time.split_at(time.find(['+', '-', '\u{2212}']).unwrap_or(time.len()));
+    let clock = digits(clock.split(['.', ',']).next().unwrap_or_default());
+    let offset = format!("{:0<6}", digits(offset)).parse::<u32>();
+    !(clock.len() == 6 && clock.ends_with("60")) && offset.is_ok_and(|offset| offset <= OFFSET_MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,8 +90,12 @@ mod tests {
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
     fn of(json: &str) -> Result<Option<i64>, Problem> {
+        of_zone(json, "Asia/Shanghai")
+    }
+
+    fn of_zone(json: &str, zone: &str) -> Result<Option<i64>, Problem> {
         let value = Json::parse(json).expect("JSON");
-        read(&value, &PLACE, "Asia/Shanghai", NOW, YEAR).map(|due| due.map(Timestamp::ms))
+        read(&value, &PLACE, zone, NOW, YEAR).map(|due| due.map(Timestamp::ms))
     }
 
     #[test]
@@ -97,6 +115,15 @@ mod tests {
         ] {
             assert_eq!(of(later), Ok(Some(hour)), "{later}");
         }
+        for (written, zone) in [
+            (r#""2026-11-22 04:23:31""#, "America/New_York"),
+            (r#""2026-11-22T14:53:31""#, "Asia/Kolkata"),
+            (r#""2026-11-22T17:23:31+08:00""#, "America/New_York"),
+        ] {
+            assert_eq!(of_zone(written, zone), Ok(Some(hour)), "{written} {zone}");
+        }
+        assert_eq!(of(r#""2026-11-23T03:23:31+18:00""#), Ok(Some(hour)));
+        assert_eq!(of(r#""2026-11-21T15:23:31.000-1800""#), Ok(Some(hour)));
         for now in [
             "null",
             r#""""#,
@@ -117,6 +144,13 @@ mod tests {
     fn what_is_no_time_and_what_is_too_far() {
         for wrong in [
             r#""2023-08-06 08:30:77""#,
+            r#""2026-11-22 17:23:60""#,
+            r#""2016-12-31T23:59:60Z""#,
+            r#""2026-11-22T172360+08:00""#,
+            r#""2026-11-22T17:23:60.5""#,
+            r#""2026-11-23T03:24:31+18:01""#,
+            r#""2026-11-23T04:23:31+19:00""#,
+            r#""2026-11-21T15:22:31-18:01""#,
             r#""2026-13-01 00:00:00""#,
             r#""2026-02-30 00:00:00""#,
             r#""2026-11-22 24:00:01""#,

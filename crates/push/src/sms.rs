@@ -50,20 +50,13 @@ pub(crate) fn check(setup: &Setup, channel: &Channel, filled: &Filled, place: &P
     {
         return Err(Problem::UnknownSign(place.at("sign").to_string()));
     }
-    for (default, named) in providers().filter_map(|found| templates(&found.kind)) {
-        match &filled.template {
-            // Neither by a template of the caller's nor by one for free text.
-            None if default.id.is_empty() => return Err(Problem::missing(&place.at("templateData"))),
-            None => {}
-            Some(used) => {
-                let needed = named.get(&used.code).map_or(&[][..], |template| &template.variables);
-                if let Some(lacking) = needed.iter().find(|name| !used.values.contains_key(*name)) {
-                    return Err(Problem::NoValue(lacking.clone()));
-                }
-            }
-        }
+    // Without a template it goes by the provider's own for free text, which each of them has.
+    let Some(used) = &filled.template else { return Ok(()) };
+    let needed = providers().filter_map(|found| templates(&found.kind)?.get(&used.code)).flat_map(|own| &own.variables);
+    match needed.into_iter().find(|name| !used.values.contains_key(*name)) {
+        Some(lacking) => Err(Problem::NoValue(lacking.clone())),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// A sign without its brackets; blank: the provider's.
@@ -83,11 +76,11 @@ fn sign(kind: &ProviderKind) -> &str {
     }
 }
 
-/// The templates of a provider that sends by nothing else: the one for free text, and those that stand for ours.
-fn templates(kind: &ProviderKind) -> Option<(&SmsTemplate, &BTreeMap<String, SmsTemplate>)> {
+/// The templates of a provider that stand for ours.
+fn templates(kind: &ProviderKind) -> Option<&BTreeMap<String, SmsTemplate>> {
     match kind {
-        ProviderKind::Aliyun(keys) => Some((&keys.template, &keys.templates)),
-        ProviderKind::Tencent(keys) => Some((&keys.template, &keys.templates)),
+        ProviderKind::Aliyun(keys) => Some(&keys.templates),
+        ProviderKind::Tencent(keys) => Some(&keys.templates),
         _ => None,
     }
 }

@@ -1,10 +1,13 @@
 //! A message from a template (rows 36 to 41): its channels, each with its text filled in from the caller's values.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use hongyan_core::{
     limits,
-    setup::{Channel, Template, TemplateContent, variables},
+    setup::{Channel, ChannelNo, Template, TemplateContent, variables},
 };
 use hongyan_intake::{template, wire::Json};
 
@@ -31,8 +34,14 @@ pub(crate) fn named(speaker: &Speaker<'_>, call: &Call<'_>) -> Result<Arc<Templa
     Ok(Arc::clone(template))
 }
 
-/// What the template says on each of its channels.
-pub(crate) fn parts(speaker: &Speaker<'_>, call: &Call<'_>, template: &Template) -> Result<Vec<Part>, Problem> {
+/// What the template says on each of its channels, of those that are `chosen` where some are (row 38). Of the others nothing is asked:
+/// neither that they are in use, nor values.
+pub(crate) fn parts(
+    speaker: &Speaker<'_>,
+    call: &Call<'_>,
+    template: &Template,
+    chosen: Option<&HashSet<ChannelNo>>,
+) -> Result<Vec<Part>, Problem> {
     let data = call.get("channelParamData");
     fields::object(data, &DATA)?.ok_or_else(|| Problem::missing(&DATA))?;
     if template.contents.is_empty() {
@@ -40,7 +49,12 @@ pub(crate) fn parts(speaker: &Speaker<'_>, call: &Call<'_>, template: &Template)
     }
     let mut parts = Vec::with_capacity(template.contents.len());
     for (code, content) in &template.contents {
-        let channel = channels::named(speaker.setup, code).map_err(|_| Problem::TemplateChannel(code.clone()))?;
+        let channel = match (channels::named(speaker.setup, code), chosen) {
+            (Ok(channel), Some(chosen)) if !chosen.contains(&channel.no) => continue,
+            (Err(_), Some(_)) => continue,
+            (Err(_), None) => return Err(Problem::TemplateChannel(code.clone())),
+            (Ok(channel), _) => channel,
+        };
         let channel = channels::usable(channel, speaker.app)?;
         let values = values(data, channel, template)?;
         bounded(content, &values)?;

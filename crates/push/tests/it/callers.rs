@@ -118,7 +118,15 @@ async fn a_nonce_counts_once_in_ten_minutes() {
     // Of another app it is another nonce.
     let own = Signed { body: message().to_string(), ..Signed::new("12345678") };
     assert_eq!(own.send(&world).await.code(), 200);
-    world.clock.advance(Duration::from_secs(601));
+    // A stamp of the furthest ahead is good until the very end of the 600th second.
+    let ahead = Signed { timestamp: CLOCK.ms() / 1_000 + 300, ..Signed::new("87654321") };
+    assert_eq!(ahead.send(&world).await.code(), 200);
+    for millis in [599_000, 1_000, 999] {
+        world.clock.advance(Duration::from_millis(millis));
+        assert_eq!(ahead.send(&world).await.json(), refused("X-Nonce已使用"), "{millis}");
+    }
+    world.clock.advance(Duration::from_millis(1));
+    assert_eq!(ahead.send(&world).await.json(), refused("X-Timestamp无效或已过期"));
     let later = Signed { timestamp: CLOCK.ms() / 1_000 + 601, ..Signed::new("12345678") };
     assert_eq!(later.send(&world).await.code(), 200);
 }

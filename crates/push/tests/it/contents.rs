@@ -7,7 +7,8 @@ use crate::world::{APP, World};
 
 /// What is stored of one thing said on one channel.
 async fn stored(world: &World, key: &str, no: u32, said: Value) -> Content {
-    let stored = world.stored(&world.send(json!({"channelData": {key: said}})).await).await;
+    let said = json!({key: said, "voice": {"content": "to people"}});
+    let stored = world.stored(&world.send(json!({"channelData": said})).await).await;
     stored.on(no)
 }
 
@@ -77,6 +78,21 @@ async fn an_sms_is_text_or_template_or_both() {
 }
 
 #[tokio::test]
+async fn providers_that_are_disabled_need_nothing() {
+    let said = [
+        json!({"content": "c", "sign": "another"}),
+        json!({"templateData": {"templateId": "T100101", "paramData": {"code": 1}}}),
+    ];
+    for enabled in [true, false] {
+        let world = World::with(|plan| plan.providers[1].enabled = enabled).await;
+        for said in &said {
+            let reply = world.send(json!({"channelData": {"aliyun": said}})).await;
+            assert_eq!(reply.code(), if enabled { 400 } else { 200 }, "{said}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn the_other_kinds() {
     let world = World::new().await;
     for (key, no) in [("wecom", 14), ("robot", 17)] {
@@ -84,7 +100,8 @@ async fn the_other_kinds() {
         let notice = Notice { heading: "t".into(), message: "c".into(), ..Notice::default() };
         assert_eq!(stored(&world, key, no, json!({"title": "t", "content": "c"})).await, Content::Notice(notice));
     }
-    assert_eq!(stored(&world, "voice", 16, json!({"content": "c", "title": "t"})).await, text("c"));
+    let voice = world.send(json!({"channelData": {"voice": {"content": "c", "title": "t"}}})).await;
+    assert_eq!(world.stored(&voice).await.on(16), text("c"));
     let data = json!({"first": "a", "n": 5, "keyword1": {"value": "b", "color": "#f00"}});
     let fields = [("first", "a"), ("keyword1", "b"), ("n", "5")].map(|(k, v)| (k.to_owned(), v.to_owned()));
     let form = Form { fields: fields.into(), url: "https://a.cn".into() };

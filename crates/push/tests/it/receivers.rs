@@ -68,6 +68,35 @@ async fn unknown_and_disabled_codes_are_told_and_skipped() {
 }
 
 #[tokio::test]
+async fn what_can_be_nobody_fails_alone() {
+    let world = World::new().await;
+    let long = "x".repeat(600);
+    let data = json!({"user": ["USER001", "a\u{0}b", long, "nobody"], "dept": [long]});
+    let cut = format!("{}…", "x".repeat(24));
+    let reply = world.send(json!({"receiverData": data})).await;
+    assert_eq!(reply.json()["invalid"], json!({"user": ["a?b", cut, "nobody"], "dept": [cut]}));
+    let stored = world.stored(&reply).await;
+    assert_eq!(rows(&stored), set(&[(13, "USER001", "user1@example.com"), (13, "nobody", "UnknownUser")]));
+    let data = json!({"1003": ["a@b.cn", "b@b.cn\r\nBcc: x"]});
+    let told = invalid(&world, json!({"receiverType": "custom", "receiverData": data})).await;
+    assert_eq!(told, json!({"1003": ["b@b.cn??Bcc: x"]}));
+}
+
+#[tokio::test]
+async fn robots_and_webhooks_have_no_people() {
+    let world = World::new().await;
+    let said = json!({"1003": {"content": "c"}, "robot": {"content": "c"}, "webhook": {"a": 1}});
+    assert_eq!(invalid(&world, json!({"channelData": said})).await, json!({"channelData": ["robot", "webhook"]}));
+    let data = json!({"1003": ["a@b.cn"], "robot": ["USER001"]});
+    let custom = json!({"receiverType": "custom", "receiverData": data, "channelData": said});
+    assert_eq!(invalid(&world, custom).await, json!({"channelData": ["webhook"], "robot": ["USER001"]}));
+    // Alone they are refused, to everyone too.
+    let refused = json!({"code": 400, "msg": "参数有误：没有有效的接收目标"});
+    let robot = json!({"receiverType": "all", "channelData": {"robot": {"content": "c"}}});
+    assert_eq!(world.send(robot).await.json(), refused);
+}
+
+#[tokio::test]
 async fn nobody_left_is_refused() {
     let world = World::new().await;
     let refused = json!({"code": 400, "msg": "参数有误：没有有效的接收目标"});

@@ -1,6 +1,5 @@
 //! Which test holds which decision and which row of `contracts/push.md`, as far as this dialect answers for it. Read marks and
-//! queries by businessId (decisions 2 and 8), page by page expansion (rows 11, 34, 42), cancelling (35), duplicate suppression over time
-//! (44), and what a channel makes of a content (parts of 24 and 28) are held where they are done.
+//! queries by businessId (decisions 2 and 8), page by page expansion (rows 11, 34, 42), cancelling (35) and what a channel makes of a content (parts of 24 and 28) are held where they are done.
 
 /// The decision, and the tests.
 const DECISIONS: [(u8, &[&str]); 9] = [
@@ -69,7 +68,7 @@ const ROWS: [(u8, &str); 45] = [
     (11, "everyone_is_whoever_there_is_when_it_fires"),
     (12, "the_first_sample_goes_to_people_by_three_channels"),
     (13, "departments_mean_those_below_unless_the_deployment_says_otherwise"),
-    (14, "unknown_and_disabled_codes_are_told_and_skipped"),
+    (14, "what_can_be_nobody_fails_alone"),
     (15, "numbers_and_bare_strings_are_codes"),
     (16, "keys_are_codes_or_numbers_and_meet_each_other"),
     (17, "an_account_is_an_address_or_somebody_and_fails_alone"),
@@ -92,7 +91,7 @@ const ROWS: [(u8, &str); 45] = [
     (34, "scheduled_people_are_found_when_it_fires"),
     (36, "an_object_under_a_channels_key_speaks_for_that_channel"),
     (37, "templates_and_their_values"),
-    (38, "accounts_choose_among_the_templates_channels"),
+    (38, "of_a_channel_that_is_not_chosen_nothing_is_asked"),
     (39, "one_set_of_values_serves_all_channels_escaped_by_each"),
     (40, "templates_and_their_values"),
     (41, "a_template_without_variables_needs_no_values_and_has_its_own_type"),
@@ -101,6 +100,14 @@ const ROWS: [(u8, &str); 45] = [
     (46, "the_type_of_the_content_does_not_count"),
     (47, "named_people_go_at_once_and_each_once"),
     (48, "a_request_names_no_more_than_the_app_may"),
+];
+
+/// What is not done: the decision or row, and what of it.
+const LEFT: [(&str, &str); 4] = [
+    ("row 4", "HTTP statuses are not switchable: what a handler answers is HTTP 200"),
+    ("row 44", "duplicate suppression over time is left to a later issue (limits)"),
+    ("row 48", "an app has a bound of receivers of its own, but none of bytes: a body is bounded for all alike"),
+    ("decision 1, row 8", "an app cannot be disabled: one that is taken out of the plan is unknown, which is 401"),
 ];
 
 const SOURCES: [&str; 15] = [
@@ -133,7 +140,10 @@ fn every_decision_and_row_has_a_test_that_exists() {
     for (row, name) in ROWS {
         assert!(exists(name), "row {row}: {name}");
     }
-    let elsewhere = [35, 42, 44];
-    let rows: Vec<u8> = ROWS.iter().map(|(row, _)| *row).chain(elsewhere).collect();
+    let elsewhere = [35, 42];
+    let left = (1..=48_u8)
+        .filter(|row| LEFT.iter().any(|(what, _)| what.split(", ").any(|what| what == format!("row {row}"))));
+    assert!(LEFT.iter().all(|(_, why)| !why.is_empty()));
+    let rows: Vec<u8> = ROWS.iter().map(|(row, _)| *row).chain(elsewhere).chain(left).collect();
     assert!((1..=48).all(|row| rows.contains(&row)), "{rows:?}");
 }

@@ -72,6 +72,36 @@ async fn accounts_choose_among_the_templates_channels() {
 }
 
 #[tokio::test]
+async fn of_a_channel_that_is_not_chosen_nothing_is_asked() {
+    let world = World::with(|plan| {
+        plan.channels[0].enabled = false;
+        let contents = &mut plan.templates[0].contents;
+        contents.get_mut("1002").expect("is there").content = "${only_there}".into();
+        let lost = contents["1003"].clone();
+        contents.insert("gone".into(), lost);
+    })
+    .await;
+    let custom = |key: &str, to: &str| json!({"receiverType": "custom", "receiverData": {key: [to]}});
+    let stored = filled(&world, custom("1003", "a@b.cn")).await;
+    assert_eq!(stored.rows(), [(13, "a@b.cn", "a@b.cn".to_owned())]);
+    let refused = |what: &str| json!({"code": 400, "msg": format!("参数有误：{what}")});
+    assert_eq!(world.fill(custom("1002", "USER001")).await.json(), refused("缺少变量“only_there”"));
+    assert_eq!(world.fill(custom("1001", "USER001")).await.json(), refused("渠道“1001”已停用"));
+    assert_eq!(world.fill(json!({})).await.json(), refused("渠道“1001”已停用"), "people are on all");
+}
+
+#[tokio::test]
+async fn tags_of_a_template_are_taken_out_of_an_sms_and_nothing_out_of_values() {
+    let world = World::with(|plan| {
+        plan.templates[0].contents.get_mut("1001").expect("is there").content = "<p><b>${name}</b>: a<b</p>".into();
+    })
+    .await;
+    let stored = filled(&world, json!({"channelParamData": {"name": "<i>", "code": 1}})).await;
+    let Content::Text(text) = stored.on(11) else { panic!("a text") };
+    assert_eq!(text.text, "<i>: a<b");
+}
+
+#[tokio::test]
 async fn an_app_uses_a_template_only_with_the_right_to_all_its_channels() {
     let world = World::new().await;
     let refused = world.fill(json!({"appId": "limited"})).await;

@@ -39,6 +39,7 @@ pub struct Plan {
     pub settings: Settings,
     pub apps: Vec<App>,
     pub channels: Vec<Channel>,
+    pub providers: Vec<Provider>,
     pub templates: Vec<Template>,
     /// What the clock says.
     pub now: Timestamp,
@@ -121,6 +122,8 @@ pub fn app(no: u32, code: &str) -> App {
     App {
         no: AppNo(no),
         code: code.to_owned(),
+        name: String::new(),
+        enabled: true,
         secrets: vec![Secret::new("topsecret")],
         trusted: false,
         channels: vec![],
@@ -302,11 +305,13 @@ impl World {
             settings: Settings::default(),
             apps: apps(),
             channels: channels(),
+            providers: providers(),
             templates: templates(),
             now: CLOCK,
         };
         change(&mut plan);
-        let setup = Setup::new(1, plan.settings, plan.apps, plan.channels, providers()).with_templates(plan.templates);
+        let setup =
+            Setup::new(1, plan.settings, plan.apps, plan.channels, plan.providers).with_templates(plan.templates);
         let setup = Arc::new(CurrentSetup::new(setup));
         let clock = Arc::new(ManualClock::at(plan.now));
         let dir = tempfile::tempdir().expect("a directory");
