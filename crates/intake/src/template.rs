@@ -2,6 +2,8 @@
 //! (`contracts/push.md` section 3, 36 to 39). A value is text, whatever is in it: it becomes no markup where the text is HTML, no
 //! other part of an address, and no variable.
 
+mod spots;
+
 use std::collections::BTreeMap;
 
 use hongyan_core::{
@@ -9,6 +11,11 @@ use hongyan_core::{
     setup::{ChannelKind, Piece, TemplateContent, pieces, variables},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::{
+    html,
+    template::spots::{Spot, Spots, is_safe_start},
+};
 
 /// What stands in an address for itself: the unreserved characters of RFC 3986 section 2.3.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -33,8 +40,41 @@ pub struct Filled {
 #[error("the variable {0:?} has no value")]
 pub struct MissingVariable(pub String);
 
+/// A variable in HTML where no value is safe.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the variable {0:?} stands where no value is safe: put it between tags, or between the quotes of an attribute that is no script; \
+     an address begins with it, or with http://, https://, mailto: or /"
+)]
+pub struct UnsafeVariable(pub String);
+
+/// Checks a text of a template for a channel of this kind: in HTML, no variable stands in a tag but between the quotes of an
+/// attribute, in a script or style, or where it could change what kind of an address it is part of.
+///
+/// # Errors
+/// The first variable that does.
+pub fn check(content: &str, kind: ChannelKind) -> Result<(), UnsafeVariable> {
+    if !is_html(kind) {
+        return Ok(());
+    }
+    let mut spots = Spots::default();
+    for piece in pieces(content) {
+        match piece {
+            Piece::Text(text) => spots.read(text),
+            Piece::Variable(name) if spots.here() == Spot::Unsafe => return Err(UnsafeVariable(name.to_owned())),
+            Piece::Variable(_) => spots.filled(),
+        }
+    }
+    Ok(())
+}
+
+const fn is_html(kind: ChannelKind) -> bool {
+    matches!(kind, ChannelKind::Mail | ChannelKind::Inbox)
+}
+
 /// Fills a template in for a channel of this kind. In the text of a mail and of an item of the inbox values are escaped for
-/// HTML, in a website percent-encoded, unless the website begins with the variable: then the value is the address itself, or its
+/// HTML; one that begins the address of a link or picture and is neither `http`, `https`, `mailto`, `tel` nor a path with a `/`
+/// becomes `#`. Tags of HTML in the text of an SMS are taken out (row 28), none out of values. In a website percent-encoded, unless the website begins with the variable: then the value is the address itself, or its
 /// beginning. Everywhere else they stand as they are. Values of no variable are left out.
 ///
 /// # Errors
@@ -44,17 +84,16 @@ pub fn fill(
     kind: ChannelKind,
     values: &BTreeMap<String, String>,
 ) -> Result<Filled, MissingVariable> {
-    let is_html = matches!(kind, ChannelKind::Mail | ChannelKind::Inbox);
     let is_sms = kind == ChannelKind::Sms;
     Ok(Filled {
         title: filled(&content.title, values, |_, value, text| text.push_str(value))?,
-        content: filled(
-            &content.content,
-            values,
-            |_, value, text| {
-                if is_html { escape(value, text) } else { text.push_str(value) }
-            },
-        )?,
+        content: match kind {
+            kind if is_html(kind) => filled_html(&content.content, values)?,
+            ChannelKind::Sms => {
+                filled(&html::strip_tags(&content.content), values, |_, value, text| text.push_str(value))?
+            }
+            _ => filled(&content.content, values, |_, value, text| text.push_str(value))?,
+        },
         website: filled(&content.website, values, |is_first, value, text| {
             if is_first { text.push_str(value) } else { text.extend(utf8_percent_encode(value, RESERVED)) }
         })?,
@@ -77,6 +116,30 @@ fn filled(
         match piece {
             Piece::Text(text) => filled.push_str(text),
             Piece::Variable(name) => put(at == 0, value(name, values)?, &mut filled),
+        }
+    }
+    Ok(filled)
+}
+
+/// HTML with its values. Where none is safe, which [`check`] refuses, there is none.
+fn filled_html(html: &str, values: &BTreeMap<String, String>) -> Result<String, MissingVariable> {
+    let (mut filled, mut spots) = (String::with_capacity(html.len()), Spots::default());
+    for piece in pieces(html) {
+        match piece {
+            Piece::Text(text) => {
+                spots.read(text);
+                filled.push_str(text);
+            }
+            Piece::Variable(name) => {
+                let value = value(name, values)?;
+                match spots.here() {
+                    Spot::Text => escape(value, &mut filled),
+                    Spot::Address if is_safe_start(value) => escape(value.trim_start(), &mut filled),
+                    Spot::Address => filled.push('#'),
+                    Spot::Unsafe => {}
+                }
+                spots.filled();
+            }
         }
     }
     Ok(filled)
@@ -141,8 +204,95 @@ mod tests {
         for kind in ChannelKind::ALL {
             let filled = fill(&content, kind, &values(&[("name", name)])).expect("has its value");
             assert_eq!(filled.title, format!("For {name}"), "{kind:?}: a title is text");
-            let shown = if matches!(kind, ChannelKind::Mail | ChannelKind::Inbox) { escaped } else { name };
-            assert_eq!(filled.content, format!("<p title=\"{shown}\">{shown}</p>"), "{kind:?}");
+            let expected = match kind {
+                ChannelKind::Mail | ChannelKind::Inbox => format!("<p title=\"{escaped}\">{escaped}</p>"),
+                ChannelKind::Sms => name.to_owned(),
+                _ => format!("<p title=\"{name}\">{name}</p>"),
+            };
+            assert_eq!(filled.content, expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn a_variable_stands_where_its_value_can_be_made_safe() {
+        for html in [
+            "${v}",
+            "a < ${v} <3 ${v}",
+            "<p>${v}</p>",
+            "<p title='${v}' class = \"a ${v}\">${v}<br/>",
+            "<a href=\"${v}\">x</a>",
+            "<a href=\"${v}${v}\">x</a>",
+            "<a href='https://a.cn/${v}?q=${v}'>${v}</a>",
+            "<a href=\"/a/${v}\">x</a>",
+            "<a href=\"a/b?c=${v}\">x</a>",
+            "<img alt=x src=\"${v}\">",
+            "<!-- a > b ${v} --><p>${v}</p>",
+            "<!doctype html><html><head><title>${v}</title><style>p > a {}</style></head><body>${v}",
+            "<input disabled value=\"${v}\">",
+        ] {
+            assert_eq!(check(html, ChannelKind::Mail), Ok(()), "{html}");
+        }
+        for html in [
+            "<p title=${v}>",
+            "<p title=a${v}>",
+            "<p title= ${v}>",
+            "<p ${v}>",
+            "<p a${v}=\"x\">",
+            "<p a=\"x\"${v}>",
+            "<${v}>",
+            "</${v}>",
+            "<p${v}>",
+            "<!${v}>",
+            "<a href=\"java${v}\">",
+            "<a href=\"javascript:${v}\">",
+            "<a HREF='JavaScript:x/${v}'>",
+            "<a href=\"java&#115;cript:${v}\">",
+            "<a onclick=\"x('${v}')\">",
+            "<iframe srcdoc=\"${v}\">",
+            "<script>x = '${v}'</script>",
+            "<script><!--<script></script>${v}",
+            "<style>p { color: ${v} }</style>",
+            "<style></style ${v}>",
+            "<a =\"x${v}\">",
+            "<a title='x\"' href=${v} x=\"'>",
+            "<!-- --><a href=${v}>",
+            "<!--><a href=${v}> -->",
+            "<textarea><!-- </textarea><a href=${v}> -->",
+        ] {
+            assert_eq!(check(html, ChannelKind::Inbox), Err(UnsafeVariable("v".into())), "{html}");
+            assert_eq!(check(html, ChannelKind::Sms), Ok(()), "no HTML: {html}");
+            let content = TemplateContent { content: html.into(), ..TemplateContent::default() };
+            let filled = fill(&content, ChannelKind::Mail, &values(&[("v", "VALUE")])).expect("has its value");
+            assert!(!filled.content.contains("VALUE"), "{}", filled.content);
+        }
+    }
+
+    #[test]
+    fn a_value_that_begins_an_address_runs_nothing() {
+        let of = |html: &str, value: &str| {
+            let content = TemplateContent { content: html.into(), ..TemplateContent::default() };
+            fill(&content, ChannelKind::Mail, &values(&[("v", value), ("w", "script:alert(1)")]))
+                .expect("values")
+                .content
+        };
+        for (value, is) in [
+            ("https://a.cn/?a=1&b='", "https://a.cn/?a=1&amp;b=&#39;"),
+            (" HTTP://a.cn", "HTTP://a.cn"),
+            ("mailto:a@b.cn", "mailto:a@b.cn"),
+            ("/a:b", "/a:b"),
+            ("a/b:c", "a/b:c"),
+            ("?a", "?a"),
+            ("javascript:alert(1)", "#"),
+            (" JavaScript:alert(1)", "#"),
+            ("java\tscript:alert(1)", "#"),
+            ("\u{1}javascript:alert(1)", "#"),
+            ("javascript&colon;alert(1)", "#"),
+            ("data:text/html,x", "#"),
+            ("java", "#"),
+            ("", "#"),
+        ] {
+            assert_eq!(of("<a href=\"${v}\">", value), format!("<a href=\"{is}\">"), "{value}");
+            assert_eq!(of("<img src=' ${v}${w}'>", value), format!("<img src=' {is}script:alert(1)'>"), "{value}");
         }
     }
 

@@ -175,6 +175,7 @@ impl ContentPlan {
             kind == ChannelKind::Sms || self.sign.is_empty() && self.sms_template.is_empty(),
             "sign and sms_template are of sms alone"
         );
+        hongyan_intake::template::check(&self.content, kind).context("its content")?;
         ensure!(self.content.len() <= text_max, "its content is longer there than {text_max} bytes");
         if !has_title {
             let most = limits::SMS_CHARS_MAX;
@@ -288,6 +289,7 @@ mod tests {
             ("m", "content = \"a\"\ntitle = \"${a\"", "its title: \"${a\" is no variable"),
             ("m", "content = \"a\"\ntitle = \"a\\nb\"", "its title has a line break"),
             ("m", "content = \"a\\u0000\"", "its content has a control character"),
+            ("m", "content = \"<p title=${a}>\"", "the variable \"a\" stands where no value is safe"),
             ("m", "content = \"a\"\nsign = \"b\"", "of kind mail: sign and sms_template are of sms alone"),
             ("m", "content = \"a\"\nwebsite = \"/a\"", "of kind mail: it has no website there"),
             ("i", "content = \"a\"\nwebsite = \"javascript:alert(1)\"", "its website begins with http://"),
