@@ -31,8 +31,6 @@ pub const REQUEST_RECIPIENTS_MAX: usize = 10_000;
 pub const PEOPLE_NAMED_MAX: usize = 10_000;
 /// Faults that a change of the directory tells, of however many.
 pub const DIRECTORY_FAULTS_TOLD: usize = 100;
-/// Departments one below the other.
-pub const DEPARTMENT_DEPTH_MAX: usize = 64;
 /// The code of a person, in bytes.
 pub const USER_CODE_BYTES_MAX: usize = 128;
 /// The code of a department, post or role, in bytes: it may be a path of departments' names.

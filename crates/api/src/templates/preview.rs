@@ -1,5 +1,6 @@
 //! `POST /v1/templates/{code}/preview`: what a template would say with these values, on each of its channels or one. Nothing is
-//! sent. Values are read as the push platform reads `channelParamData` (`contracts/push.md` section 3, 36 and 37).
+//! sent. Texts are cleaned and held to their bounds as a send does it; what depends on who sends, and where a website may lead, is not
+//! looked at. Values are read as the push platform reads `channelParamData` (`contracts/push.md` section 3, 36 and 37).
 
 use std::collections::BTreeMap;
 
@@ -9,9 +10,14 @@ use axum::{
 };
 use hongyan_core::{
     content::TemplateUse,
-    setup::{Setup, Template},
+    limits,
+    setup::{ChannelKind, Setup, Template},
+    text,
 };
-use hongyan_intake::template::{Filled, fill};
+use hongyan_intake::{
+    html,
+    template::{Filled, fill},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -79,7 +85,7 @@ fn previewed(template: &Template, asked: &Asked, setup: &Setup) -> Result<BTreeM
     if contents.is_empty() {
         return Err(format!("the template says nothing on channel {:?}", asked.channel.as_deref().unwrap_or_default()));
     }
-    let (mut filled, mut missing) = (BTreeMap::new(), Vec::new());
+    let (mut filled, mut missing) = (Vec::new(), Vec::new());
     for (code, content) in contents {
         let channel = setup.channels().iter().find(|channel| channel.code == *code);
         let kind = channel.ok_or_else(|| format!("channel {code:?} is not declared any more"))?.kind;
@@ -96,9 +102,42 @@ fn previewed(template: &Template, asked: &Asked, setup: &Setup) -> Result<BTreeM
                 }
             }
         };
-        filled.insert(code.clone(), view(kind.as_str(), said));
+        filled.push((code, kind, said));
     }
-    if missing.is_empty() { Ok(filled) } else { Err(format!("these variables have no value: {}", missing.join(", "))) }
+    if !missing.is_empty() {
+        return Err(format!("these variables have no value: {}", missing.join(", ")));
+    }
+    let views = filled.into_iter().map(|(code, kind, filled)| {
+        let said = said(kind, filled).map_err(|why| format!("on channel {code:?} {why}"))?;
+        Ok((code.clone(), view(kind.as_str(), said)))
+    });
+    views.collect()
+}
+
+/// The texts as a send makes them (`contracts/push.md` section 3, 21 to 28), or why it refuses them.
+fn said(kind: ChannelKind, filled: Filled) -> Result<Filled, String> {
+    let title = text::fold_line(filled.title.trim()).map_err(|_| "the title has a control character".to_owned())?;
+    if title.chars().count() > limits::SUBJECT_CHARS_MAX {
+        return Err(format!("the title is longer than {} characters", limits::SUBJECT_CHARS_MAX));
+    }
+    let content = text::clean_content(filled.content);
+    let bytes_max = match kind {
+        ChannelKind::Inbox => limits::INBOX_HTML_BYTES_MAX,
+        ChannelKind::Wecom | ChannelKind::Robot | ChannelKind::Wechat => limits::TEXT_BYTES_MAX,
+        ChannelKind::Mail | ChannelKind::Sms | ChannelKind::Voice | ChannelKind::Webhook => usize::MAX,
+    };
+    if content.len() > bytes_max {
+        return Err(format!("the content is longer than {bytes_max} bytes"));
+    }
+    let is_short = matches!(kind, ChannelKind::Sms | ChannelKind::Voice);
+    if is_short && content.chars().count() > limits::SMS_CHARS_MAX {
+        return Err(format!("the content is longer than {} characters", limits::SMS_CHARS_MAX));
+    }
+    let content = if kind == ChannelKind::Inbox { html::clean(&content) } else { content };
+    if content.trim().is_empty() && filled.template.is_none() {
+        return Err("nothing is said".to_owned());
+    }
+    Ok(Filled { title, content, website: filled.website.trim().to_owned(), ..filled })
 }
 
 /// The values for one channel: those for all, and before them those under its code.
@@ -178,6 +217,37 @@ mod tests {
         assert_eq!((&said["1001"]["content"], &said["1003"]["content"]), (&json!("short: 1"), &json!("<p>n d</p>")));
         let said = asked(json!({ "channel": "1003", "values": { "name": "n", "day": "d" } })).expect("all there");
         assert_eq!(said, json!({ "1003": { "kind": "mail", "content": "<p>n d</p>" } }));
+    }
+
+    #[test]
+    fn texts_are_what_a_send_makes_of_them() {
+        let told = |kind, title: &str, content: &str| {
+            let filled = Filled { title: title.into(), content: content.into(), ..Filled::default() };
+            said(kind, filled).map(|said| (said.title, said.content))
+        };
+        let right = |title: &str, content: &str| Ok((title.to_owned(), content.to_owned()));
+        let html = "<b onclick=\"x()\">a</b><script>x()</script>";
+        assert_eq!(told(ChannelKind::Inbox, " t ", html), right("t", "<b>a</b>"));
+        assert_eq!(told(ChannelKind::Mail, "", html), right("", html));
+        assert_eq!(told(ChannelKind::Sms, "", "a<b\u{7}"), right("", "a<b"));
+        let long = "x".repeat(limits::SMS_CHARS_MAX + 1);
+        assert!(told(ChannelKind::Mail, "", &long).is_ok());
+        for (kind, title, content, words) in [
+            (ChannelKind::Sms, "", long.as_str(), "1000 characters"),
+            (ChannelKind::Voice, "", &long, "1000 characters"),
+            (ChannelKind::Inbox, "", &"x".repeat(limits::INBOX_HTML_BYTES_MAX + 1), "bytes"),
+            (ChannelKind::Wecom, "", &"x".repeat(limits::TEXT_BYTES_MAX + 1), "bytes"),
+            (ChannelKind::Mail, &"x".repeat(limits::SUBJECT_CHARS_MAX + 1), "c", "the title is longer"),
+            (ChannelKind::Inbox, "", "<script>x()</script>", "nothing is said"),
+            (ChannelKind::Mail, "", " ", "nothing is said"),
+        ] {
+            let why = told(kind, title, content).expect_err(words);
+            assert!(why.contains(words), "{why}");
+        }
+        assert!(
+            asked(json!({ "values": { "name": "n", "code": long, "day": "d" } }))
+                .is_err_and(|why| why.contains("1001"))
+        );
     }
 
     #[test]

@@ -194,12 +194,10 @@ impl Draft {
         let departments = self.named.of_kind(GroupKind::Department);
         let mut above: Vec<(String, Place)> = Vec::new();
         for (code, named) in departments.iter().filter(|(_, named)| named.has_members) {
-            let ends: Vec<_> = code.match_indices('/').map(|(end, _)| end).collect();
-            if ends.len() >= limits::DEPARTMENT_DEPTH_MAX {
-                let most = limits::DEPARTMENT_DEPTH_MAX;
-                self.faults.add(named.place, format!("department {code:?} would lie more than {most} deep"));
+            // What is too long for a code is refused as it is.
+            if code.len() <= limits::GROUP_CODE_BYTES_MAX {
+                above.extend(code.match_indices('/').map(|(end, _)| (code[..end].to_owned(), named.place)));
             }
-            above.extend(ends.into_iter().map(|end| (code[..end].to_owned(), named.place)));
         }
         for (code, place) in above {
             let named = departments.entry(code).or_insert(Named { place, more: 0, has_members: true });
@@ -311,10 +309,14 @@ mod tests {
         let mut codes: Vec<_> = draft.named.of_kind(GroupKind::Department).drain().map(|(code, _)| code).collect();
         codes.sort_unstable();
         assert_eq!(codes, ["A", "A/B", "A/B/C"]);
-        let deep = vec!["d"; limits::DEPARTMENT_DEPTH_MAX + 1].join("/");
-        let text = format!("username,organizations\na,{}\nb,{deep}\n", &deep[2..]);
-        let told = told(self::draft(&[(Sheet::Users, &text)]));
-        assert!(told.len() == 1 && told[0].0 == 3 && told[0].1.contains("64 deep"), "{told:?}");
+        // As deep as a code is long.
+        let deep = vec!["d"; limits::GROUP_CODE_BYTES_MAX / 2].join("/");
+        let long = vec!["d"; limits::GROUP_CODE_BYTES_MAX].join("/");
+        let mut draft = self::draft(&[(Sheet::Users, &format!("username,organizations\na,{deep}\nb,{long}\n"))]);
+        let named = draft.named.of_kind(GroupKind::Department);
+        assert_eq!(named.keys().filter(|code| code.len() <= deep.len()).count(), limits::GROUP_CODE_BYTES_MAX / 2);
+        let told = told(draft);
+        assert!(told.len() == 1 && told[0].0 == 3 && told[0].1.contains("longer than 512 bytes"), "{told:?}");
     }
 
     #[test]
