@@ -16,7 +16,7 @@ use crate::{
     push::talk::{app, channel, inbox_channel, mail, person, provider, unread},
     support::{
         PATIENCE,
-        fleet::{Fleet, this, wait_for_shares},
+        fleet::{Fleet, Known, this, wait_for_shares},
         judge::{Judge, Temper},
         place::{Place, on_both_stores},
         push::{accepted, message, push},
@@ -42,8 +42,9 @@ fn phone(n: usize) -> String {
     format!("+86138{n:08}")
 }
 
-/// So many people, all of the department D, put into the directory by the command.
-fn crowd(home: &Home, config: &Path, server: &Server, people: usize) {
+/// So many people, all of the department D, put into the directory by the command; one in `one_in` has a mailbox.
+fn crowd(home: &Home, config: &Path, server: &Server, people: usize, one_in: usize) {
+    let mailbox = |n: usize| if n.is_multiple_of(one_in) { mailbox(n) } else { String::new() };
     let rows = (0..people).map(|n| format!("{},{},{},D\n", name(n), mailbox(n), phone(n)));
     let users = home.write("users.csv", &(String::from("code,email,phone,departments\n") + &rows.collect::<String>()));
     let departments = home.write("departments.csv", "code,name\nD,All of them\n");
@@ -95,7 +96,7 @@ fn two_kills_in_the_middle_lose_nobody_and_repeat_nobody() {
     let mut place = Place::embedded();
     let plan = app("a", "") + &inbox_channel();
     let server = place.start(&plan);
-    crowd(place.home(), &place.config(), &server, PEOPLE);
+    crowd(place.home(), &place.config(), &server, PEOPLE, 1);
     let began = Instant::now();
     let id = to_all_of_d(&server, json!({ "1002": { "title": "t", "content": "c" } }));
     let took = began.elapsed();
@@ -140,48 +141,57 @@ fn mails(sink: &Sink, from: usize) -> BTreeMap<String, usize> {
 
 #[test]
 fn three_nodes_share_a_fan_out_and_two_end_what_the_third_began() {
-    const PEOPLE: usize = 6_000;
-    let sink = Sink::start(Manners::default());
+    // Enough pages that some fall to each node, and few enough mails that it does not take long.
+    const PEOPLE: usize = 30_000;
+    const ONE_IN: usize = 5;
+    const MAILS: usize = PEOPLE / ONE_IN;
+    // So slow that it is not over before the other nodes look, and that who has a share is in the middle of it for a while.
+    let sink = Sink::start(Manners { delay: Duration::from_millis(30), ..Manners::default() });
     let plan = app("a", "") + &provider("sink", &smtp(sink.address)) + &channel("1003", "mail", "sink");
     let fleet = Fleet::new(hongyan_store_suite::postgres::shared().fresh_schema(), plan);
     let mut nodes = fleet.start(3);
     wait_for_shares(&nodes[0], 3);
-    crowd(&fleet.home, &fleet.home.path("node0.toml"), &nodes[0], PEOPLE);
-    let everyone: BTreeSet<String> = (0..PEOPLE).map(mailbox).collect();
+    crowd(&fleet.home, &fleet.home.path("node0.toml"), &nodes[0], PEOPLE, ONE_IN);
+    let everyone: BTreeSet<String> = (0..PEOPLE).step_by(ONE_IN).map(mailbox).collect();
 
     let id = to_all_of_d(&nodes[0], mail("to all"));
-    wait_for("each of them to have a mail", PATIENCE, || (sink.count() >= PEOPLE).then_some(()));
+    wait_for("each of them to have a mail", PATIENCE, || (sink.count() >= MAILS).then_some(()));
     let ended = |id: &str| {
         wait_for("the queue to be empty", PATIENCE, || {
             (fleet.sql("select count(*) from delivery") == "0").then_some(())
         });
         let done = format!(
-            "select count(*), count(distinct recipient), min(state), max(state) from done where message = {id}"
+            "select state, count(*), count(distinct recipient) from done where message = {id} group by state order by state"
         );
-        assert_eq!(fleet.sql(&done), format!("{PEOPLE}|{PEOPLE}|3|3"), "each is accepted, and once on record");
+        let skipped = PEOPLE - MAILS;
+        let all = format!("3|{MAILS}|{MAILS}\n10|{skipped}|{skipped}");
+        assert_eq!(fleet.sql(&done), all, "each is accepted or skipped, and once on record");
     };
     ended(&id);
     let first = mails(&sink, 0);
     assert!(first.values().all(|mails| *mails == 1), "each exactly one");
     assert_eq!(first.into_keys().collect::<BTreeSet<_>>(), everyone);
     let shares: Vec<f64> = nodes.iter().map(|node| node.metric("hongyan_delivered_total")).collect();
-    assert_eq!(shares.iter().sum::<f64>(), PEOPLE as f64, "{shares:?}");
-    assert!(shares.iter().all(|share| *share >= PEOPLE as f64 / 20.0), "each has its share: {shares:?}");
+    assert_eq!(shares.iter().sum::<f64>(), MAILS as f64, "{shares:?}");
+    assert!(shares.iter().all(|share| *share >= MAILS as f64 / 50.0), "each has its share: {shares:?}");
 
-    let (accepting, from) = (nodes.remove(0), sink.count());
-    let dead = this(&accepting);
-    let id = to_all_of_d(&accepting, mail("to all once more"));
-    wait_for("some mails", PATIENCE, || (sink.count() >= from + PEOPLE / 10).then_some(()));
-    accepting.kill();
+    let from = sink.count();
+    let id = to_all_of_d(&nodes[0], mail("to all once more"));
+    let names: Vec<Known> = nodes.iter().map(this).collect();
+    let victim = wait_for("a node in the middle of its share", PATIENCE, || {
+        names.iter().position(|node| fleet.held_by(node) >= 16 && sink.count() >= from + MAILS / 20)
+    });
+    let dead = &names[victim];
+    nodes.remove(victim).kill();
     let held = format!(
         "select recipient from delivery where node = {} and epoch = {} and state in (1, 2)",
         dead.number, dead.epoch
     );
     let held = fleet.sql(&held);
     let held: HashSet<String> = held.lines().map(|code| format!("{code}@example.com")).collect();
-    assert!(sink.count() < from + PEOPLE, "it was killed too late to prove anything");
+    assert!(!held.is_empty() && sink.count() < from + MAILS, "it was killed too late to prove anything");
     wait_for("each to have the second mail", PATIENCE, || {
-        (sink.count() >= from + PEOPLE && mails(&sink, from).len() == PEOPLE).then_some(())
+        (sink.count() >= from + MAILS && mails(&sink, from).len() == MAILS).then_some(())
     });
     ended(&id);
     let second = mails(&sink, from);
@@ -205,7 +215,7 @@ fn a_provider_that_is_down_holds_up_nobody_else(mut place: Place) {
         + &channel("1003", "mail", "mail")
         + &channel("1001", "sms", "sms");
     let server = place.start(&plan);
-    crowd(place.home(), &place.config(), &server, PEOPLE);
+    crowd(place.home(), &place.config(), &server, PEOPLE, 1);
     let mut content = mail("c");
     content["1001"] = json!({ "content": "c" });
     let big = to_all_of_d(&server, content);
