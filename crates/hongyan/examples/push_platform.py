@@ -315,7 +315,7 @@ def fan_out(ground, caller, people, beside):
     began = time.time()
     took = caller.post("big", EVERYBODY, says("1003"), businessId="whole") * 1000
     stop, sent = threading.Event(), []
-    threads = [threading.Thread(target=small, args=(node.port, channel, stop, sent)) for channel in ("1003", "1004") if beside]
+    threads = [threading.Thread(target=small, args=(node.port, channel, stop, sent), daemon=True) for channel in ("1003", "1004") if beside]
     for thread in threads:
         thread.start()
     expanded, ended = wait_until_taken(ground, done + people, 1200)
@@ -389,7 +389,7 @@ def schedule(options, ground):
             caller.post("small", to_one(n), says("1003"), sendTime=due(n))
 
     ports = [ground.nodes[n % len(ground.nodes)].port for n in range(32)]
-    threads = [threading.Thread(target=post_all, args=(port,)) for port in ports]
+    threads = [threading.Thread(target=post_all, args=(port,), daemon=True) for port in ports]
     for thread in threads:
         thread.start()
     for thread in threads:
