@@ -103,11 +103,10 @@ const ROWS: [(u8, &str); 45] = [
 ];
 
 /// What is not done: the decision or row, and what of it.
-const LEFT: [(&str, &str); 4] = [
+const LEFT: [(&str, &str); 3] = [
     ("row 4", "HTTP statuses are not switchable: what a handler answers is HTTP 200"),
     ("row 44", "duplicate suppression over time is left to a later issue (limits)"),
     ("row 48", "an app has a bound of receivers of its own, but none of bytes: a body is bounded for all alike"),
-    ("decision 1, row 8", "an app cannot be disabled: one that is taken out of the plan is unknown, which is 401"),
 ];
 
 const SOURCES: [&str; 15] = [

@@ -149,6 +149,7 @@ fn apps() -> Vec<App> {
         App { channels: vec!["1003".into()], receivers_max: Some(3), ..app(3, "limited") },
         App { ips: vec!["10.0.0.0/8".parse().expect("a network")], ..app(4, "walled") },
         App { rate: Some(Cap { most: 2, span: Duration::from_secs(60) }), ..app(5, "slow") },
+        App { enabled: false, ..app(90, "retired") },
     ]
 }
 
