@@ -214,8 +214,8 @@ impl Expander {
         self.store.page_add(Page { message: message.id, from, to: sheet.to, page, broadcast }, now).await
     }
 
-    /// The page of people that begins at `place`: each person on every channel, but for the inbox where everyone is meant, which
-    /// has one row for all of them.
+    /// The page of people that begins at `place`: each person on every channel, but for the first inbox where everyone is meant,
+    /// which has one row for all of them.
     async fn of_people(
         &self,
         ways: &[Way],
@@ -234,9 +234,9 @@ impl Expander {
         let is_first = *place == Place::default();
         let mut broadcast = None;
         if people.everyone {
-            let is_inbox = |way: &mut (Way, Option<ChannelKind>)| way.1 == Some(ChannelKind::Inbox);
-            let inboxes: Vec<_> = ways.extract_if(.., is_inbox).collect();
-            broadcast = inboxes.first().filter(|_| is_first).map(|inbox| inbox.0);
+            // A message has one broadcast: by a further inbox it goes to each.
+            let inbox = ways.iter().position(|(_, kind)| *kind == Some(ChannelKind::Inbox));
+            broadcast = inbox.map(|inbox| ways.remove(inbox).0).filter(|_| is_first);
         }
         let number = usize::try_from(place.step).unwrap_or_default();
         if ways.is_empty() {

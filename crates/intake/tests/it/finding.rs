@@ -5,7 +5,7 @@ use hongyan_core::{
     store::{Inboxes, People},
 };
 
-use crate::world::{HOUR, INBOX, MAIL, SMS, World, departments, disabled, everyone, named, person};
+use crate::world::{HOUR, INBOX, MAIL, SECOND_INBOX, SMS, World, departments, disabled, everyone, named, person};
 
 fn codes(codes: &[&str]) -> Vec<String> {
     codes.iter().map(|code| (*code).to_owned()).collect()
@@ -125,6 +125,18 @@ async fn everyone_finds_one_broadcast_of_the_moment_when_it_fires() {
     }
     assert_eq!(found, [("ann", 1), ("new", 1), ("off", 0), ("late", 0)]);
     assert_eq!(world.expand().await, 0, "and no second one");
+}
+
+#[tokio::test]
+async fn a_second_inbox_has_an_item_for_each() {
+    let world = World::new().await;
+    world.people([person("ann", &[]), person("bob", &[])]).await;
+    let message = world.submit(world.post(&[INBOX, SECOND_INBOX], everyone())).await;
+    world.expand().await;
+    let row = |name: &str| (SECOND_INBOX.0, name.to_owned(), None);
+    assert_eq!(world.who(message).await, [row("ann"), row("bob")]);
+    let items = world.store.inbox("ann".into(), Default::default(), None, 9).await.expect("reads");
+    assert_eq!(items.iter().map(|item| (item.channel, item.broadcast)).collect::<Vec<_>>(), [(INBOX, true)]);
 }
 
 #[tokio::test]

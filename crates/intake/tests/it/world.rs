@@ -30,6 +30,7 @@ use tempfile::TempDir;
 pub const APP: AppNo = AppNo(1);
 pub const SMS: ChannelNo = ChannelNo(1);
 pub const INBOX: ChannelNo = ChannelNo(2);
+pub const SECOND_INBOX: ChannelNo = ChannelNo(4);
 pub const MAIL: ChannelNo = ChannelNo(3);
 pub const HOUR: Duration = Duration::from_secs(3_600);
 const NOW: Timestamp = Timestamp::from_ms(1_800_000_000_000);
@@ -102,8 +103,12 @@ fn setup() -> Setup {
         paused: false,
         default: false,
     };
-    let channels =
-        vec![channel(SMS, ChannelKind::Sms), channel(INBOX, ChannelKind::Inbox), channel(MAIL, ChannelKind::Mail)];
+    let channels = vec![
+        channel(SMS, ChannelKind::Sms),
+        channel(INBOX, ChannelKind::Inbox),
+        channel(MAIL, ChannelKind::Mail),
+        channel(SECOND_INBOX, ChannelKind::Inbox),
+    ];
     let provider = Provider {
         no: ProviderNo(1),
         code: "capture".into(),
@@ -212,7 +217,7 @@ impl World {
         let part = |no: &ChannelNo| {
             let draft = match *no {
                 SMS => Draft::Text(Text { text: "hello".into(), ..Text::default() }),
-                INBOX => Draft::InApp(InApp { html: "<p>hello</p>".into(), ..InApp::default() }),
+                INBOX | SECOND_INBOX => Draft::InApp(InApp { html: "<p>hello</p>".into(), ..InApp::default() }),
                 _ => Draft::Mail(MailDraft {
                     from: None,
                     subject: "hello".into(),
