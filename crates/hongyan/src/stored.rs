@@ -212,7 +212,8 @@ default = true
         assert_eq!((app.code.as_str(), secrets, app.trusted), ("a", vec!["new", "old"], true));
         assert_eq!((app.name.as_str(), app.enabled), ("Alarms", true));
         assert!(setup.app("off").is_none(), "it may not call");
-        let off = setup.app_by_no(AppNo(2)).expect("its messages have their app still");
+        let no = setup.app_declared("off").expect("is declared").no;
+        let off = setup.app_by_no(no).expect("its messages have their app still");
         assert_eq!((off.code.as_str(), off.name.as_str(), off.enabled), ("off", "", false));
         assert_eq!(
             (&app.channels[..], &app.senders[..]),
