@@ -5,10 +5,8 @@ use std::sync::Arc;
 
 use axum::http::{Extensions, HeaderMap, header::AUTHORIZATION};
 use base64::{Engine, engine::general_purpose::STANDARD};
-use hongyan_core::setup::{App, Secret, Setup};
-use hongyan_intake::wire::ClientAddress;
-use ring::digest::{SHA256, digest};
-use subtle::{Choice, ConstantTimeEq};
+use hongyan_core::setup::{App, Setup};
+use hongyan_intake::wire::{ClientAddress, is_one_of};
 
 use crate::problem::Problem;
 
@@ -30,35 +28,16 @@ pub(crate) fn app(setup: &Setup, given: &str, extensions: &Extensions) -> Result
     let app = setup.app(code);
     let is_valid = is_one_of(app.map_or(&[], |app| &app.secrets), secret);
     match app {
-        Some(app) if is_valid && is_from(app, extensions.get().copied()) => Ok(Arc::clone(app)),
+        Some(app) if is_valid && app.may_call_from(extensions.get().map(|ClientAddress(address)| *address)) => {
+            Ok(Arc::clone(app))
+        }
         _ => Err(Problem::unknown_caller(WRONG)),
     }
 }
 
-/// Whether `given` is one of `secrets`. Digests of equal length are compared, each of them whole; where there is none as much is
-/// done.
-fn is_one_of(secrets: &[Secret], given: &str) -> bool {
-    let given = digest(&SHA256, given.as_bytes());
-    let compare = |secret: &str| digest(&SHA256, secret.as_bytes()).as_ref().ct_eq(given.as_ref());
-    if secrets.is_empty() {
-        let _same_work = compare("");
-        return false;
-    }
-    secrets.iter().fold(Choice::from(0), |any, secret| any | compare(secret.expose())).into()
-}
-
-/// Whether an app may call from an address, which an IPv4 address in the form of IPv6 is too.
-fn is_from(app: &App, client: Option<ClientAddress>) -> bool {
-    app.ips.is_empty()
-        || client.is_some_and(|ClientAddress(address)| {
-            let address = address.to_canonical();
-            app.ips.iter().any(|net| net.contains(&address))
-        })
-}
-
 #[cfg(test)]
 mod tests {
-    use hongyan_core::setup::{AppNo, Settings};
+    use hongyan_core::setup::{AppNo, Secret, Settings};
 
     use super::*;
 

@@ -9,9 +9,7 @@ use hongyan_core::{
     setup::{App, Secret, Setup},
     time::Timestamp,
 };
-use hongyan_intake::Intake;
-use ring::digest::{SHA256, digest};
-use subtle::{Choice, ConstantTimeEq};
+use hongyan_intake::{Intake, wire::is_one_of};
 
 use crate::{
     audience,
@@ -92,18 +90,6 @@ pub(crate) fn app_of_hook(setup: &Setup, hook: Hook<'_>) -> Result<Arc<App>, Pro
             Err(Problem::BadHook)
         }
     }
-}
-
-/// Whether `given` is one of `secrets`. Digests of equal length are compared, each of them whole, so that the time tells neither
-/// length nor place; where there is none as much is done.
-fn is_one_of(secrets: &[Secret], given: &str) -> bool {
-    let given = digest(&SHA256, given.as_bytes());
-    let compare = |secret: &str| digest(&SHA256, secret.as_bytes()).as_ref().ct_eq(given.as_ref());
-    if secrets.is_empty() {
-        let _same_work = compare("");
-        return false;
-    }
-    secrets.iter().fold(Choice::from(0), |any, secret| any | compare(secret.expose())).into()
 }
 
 /// By what a request says in whose name the app speaks.

@@ -5,6 +5,7 @@
 use std::{
     collections::HashMap,
     fmt,
+    net::IpAddr,
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
 };
@@ -112,6 +113,13 @@ impl App {
     /// What people see of it: its name, or else its code.
     pub fn shown_name(&self) -> &str {
         if self.name.is_empty() { &self.code } else { &self.name }
+    }
+
+    /// Whether it may call from an address; absent: from nowhere that any list holds. An IPv4 address in the form of IPv6
+    /// (`::ffff:a.b.c.d`), as a socket for both may say it, is the IPv4 address.
+    pub fn may_call_from(&self, address: Option<IpAddr>) -> bool {
+        let is_listed = |address: IpAddr| self.ips.iter().any(|net| net.contains(&address.to_canonical()));
+        self.ips.is_empty() || address.is_some_and(is_listed)
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) async fn admit(intake: &Intake, call: &Call<'_>) -> Result<Arc<App>, 
     };
     let setup = intake.setup().get();
     let app = setup.app(&code).ok_or(Problem::Stranger(Stranger::App))?;
-    if !is_from_allowed(app, call) {
+    if !app.may_call_from(call.client()) {
         return Err(Problem::Stranger(Stranger::Address));
     }
     match Signed::of(&call.parts.headers) {
@@ -51,9 +51,4 @@ pub(crate) async fn admit(intake: &Intake, call: &Call<'_>) -> Result<Arc<App>, 
         return Err(Problem::TooOften);
     }
     Ok(Arc::clone(app))
-}
-
-/// Whether the app may call from there. A request from nowhere is from no address of a list.
-fn is_from_allowed(app: &App, call: &Call<'_>) -> bool {
-    app.ips.is_empty() || call.client().is_some_and(|address| app.ips.iter().any(|net| net.contains(&address)))
 }

@@ -1,11 +1,12 @@
 //! What dialects have in common about requests, before they differ: where one comes from, its body within bounds of size, time
-//! and memory, JSON within bounds of depth and number, the idempotency key, what kind of file an attachment is.
+//! and memory, JSON within bounds of depth and number, the idempotency key, the caller's secret, what kind of file an attachment is.
 
 mod body;
 mod json;
 mod key;
 pub mod mime;
 mod room;
+mod secret;
 
 use std::net::IpAddr;
 
@@ -13,6 +14,7 @@ pub use body::read_body;
 pub use json::{Json, ValueSeed};
 pub use key::{BadKey, idempotency_key};
 pub use room::{Held, Room};
+pub use secret::is_one_of;
 
 /// Where a request comes from, as an extension of it: the address of the connection, or what a proxy that the operator trusts
 /// says that it is. A request without one comes from nowhere that any list of addresses holds.
